@@ -15,7 +15,7 @@ from bench.scale import no_database
 from bench.table import Goal, Table
 from modelyard.server.database.session import Database
 from modelyard.server.models.lookups.operations import look_up_models
-from modelyard.server.models.lookups.response import build_records, encode_result
+from modelyard.server.models.responses.lookup_result import build_records, encode_result
 from modelyard.server.models.tables import ModelRow, ModelVersionRow
 from modelyard.server.teams.context import TeamContext
 from modelyard.server.teams.operations import TRASH_DAYS

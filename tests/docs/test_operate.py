@@ -30,7 +30,7 @@ from modelyard.server.http.server import GRACE_SECONDS, KEEP_ALIVE_SECONDS
 from modelyard.server.identity import passwords
 from modelyard.server.imports import routes as imports
 from modelyard.server.main import app as server_app
-from modelyard.server.models.record_parts import MAX_RECORD_BYTES, RECORDS_AT_ONCE
+from modelyard.server.models.responses.record_parts import MAX_RECORD_BYTES, RECORDS_PER_ARRAY
 from modelyard.server.previews.request_decoding import PICTURE_BYTES
 from modelyard.server.resources import open_resources
 from modelyard.server.scheduler.jobs import build_jobs
@@ -242,7 +242,7 @@ def test_handbook_names_the_limits_of_responses() -> None:
     text = read_page(HANDBOOK)
     states = f"{MAX_STATES_IN_RESPONSE:,} states, and {MAX_STATES_BYTES // MIB} MiB if it is about several models"
     assert f"(`GET /agent-states`) | {states} |" in text
-    page = f"more than {RECORDS_AT_ONCE} models | ends after the {RECORDS_AT_ONCE} with which its records have"
+    page = f"more than {RECORDS_PER_ARRAY} models | ends after the {RECORDS_PER_ARRAY} with which its records have"
     assert f"| a page of `GET /models` with {page} {MAX_RECORD_BYTES // MIB} MiB |" in text
 
 

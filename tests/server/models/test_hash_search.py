@@ -6,7 +6,7 @@ from modelyard.server.database.engine import is_sqlite
 from modelyard.server.database.session import Database
 from modelyard.server.http.paging import Page
 from modelyard.server.models.lookups.operations import look_up_models
-from modelyard.server.models.lookups.response import build_records
+from modelyard.server.models.responses.lookup_result import build_records
 from modelyard.server.teams.operations import TRASH_DAYS
 from modelyard.wire.hashes.lookups import ModelLookup
 from tests.server.models.model_factory import BEGAN, ModelSpec, TeamModels

@@ -11,8 +11,8 @@ from sqlalchemy import select
 from modelyard.server.database.engine import is_sqlite
 from modelyard.server.database.session import Database
 from modelyard.server.models.lookups.operations import look_up_models
-from modelyard.server.models.lookups.response import build_records, encode_result
-from modelyard.server.models.record_parts import RECORDS_AT_ONCE
+from modelyard.server.models.responses.lookup_result import build_records, encode_result
+from modelyard.server.models.responses.record_parts import RECORDS_AT_ONCE
 from modelyard.server.models.tables import ModelRow
 from modelyard.server.teams.context import TeamContext
 from modelyard.server.teams.operations import TRASH_DAYS

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from modelyard.server.database.base import new_id
-from modelyard.server.models.record_parts import MAX_RECORD_BYTES, RECORDS_AT_ONCE
+from modelyard.server.models.responses.record_parts import MAX_RECORD_BYTES, RECORDS_AT_ONCE, RECORDS_PER_ARRAY
 from modelyard.wire.hashes.lookups import MAX_LOOKUPS, MAX_MATCHES_OF_ALL_HASHES, MAX_MATCHES_PER_HASH, MAX_RECORDS
 from tests.server.harness import ApiCaller, Harness
 from tests.server.models.model_factory import BEGAN, ModelSpec, TeamModels
@@ -164,12 +164,12 @@ def test_lookup_with_records_returns_them_in_the_order_of_the_matches(owner: Api
 
 
 def test_lookup_with_large_records_returns_some_megabytes(owner: ApiCaller, models: TeamModels) -> None:
-    large = {"description": "\U0001f58c" * 10_000}
+    large, of_one, of_match = {"description": "\U0001f58c" * 10_000}, 45_000, 400
     ids = models.insert(ModelSpec("ink", number, columns=large) for number in range(MAX_RECORDS))
     answer = owner.post("/models/lookup", ids=[str(each) for each in ids], records=True)
     found = answer.json()
     assert found["has_more_records"]
     assert len(found["match_list"]) == MAX_RECORDS
-    of_one = 4 * 10_000
-    until_full = -(-MAX_RECORD_BYTES // (of_one * RECORDS_AT_ONCE)) * RECORDS_AT_ONCE
-    assert len(found["model_list"]) == until_full < MAX_RECORDS
+    assert len(found["model_list"]) < MAX_RECORDS
+    of_all = len(answer.content)
+    assert MAX_RECORD_BYTES < of_all < MAX_RECORD_BYTES + RECORDS_PER_ARRAY * of_one + MAX_RECORDS * of_match

@@ -29,6 +29,7 @@ from modelyard.wire.problems import Unavailable
 
 ANNOUNCEMENTS = "modelyard_news"
 IDS_AT_ONCE = 500
+Item = TypeVar("Item")
 Id = TypeVar("Id")
 Subscriber = Callable[[set[object]], None]
 # Whether the current context serves a request, also in its threads and tasks; limits its reads on SQLite.
@@ -174,7 +175,12 @@ def _build_insert(kind: type[Row]) -> Insert:
 
 def split_ids(ids: Sequence[Id]) -> Iterator[Sequence[Id]]:
     """Yield the ids in parts that one statement can take, since it has a limited number of parameters."""
-    return (ids[start : start + IDS_AT_ONCE] for start in range(0, len(ids), IDS_AT_ONCE))
+    return split(ids, IDS_AT_ONCE)
+
+
+def split(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    """Yield the items in parts of this size."""
+    return (items[start : start + size] for start in range(0, len(items), size))
 
 
 def get_table(kind: type[Row]) -> Table:

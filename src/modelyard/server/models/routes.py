@@ -15,11 +15,11 @@ from modelyard.server.http.public_url import PublicUrl
 from modelyard.server.models import downloads, operations
 from modelyard.server.models.listing.facet_cache import FacetCache, find_or_count_facets
 from modelyard.server.models.lookups import operations as lookups
-from modelyard.server.models.lookups.response import build_records, encode_result
 from modelyard.server.models.objects.checks import ObjectChecks
-from modelyard.server.models.record_parts import encode_page
 from modelyard.server.models.records import build_model
 from modelyard.server.models.registration import operations as registration
+from modelyard.server.models.responses.lookup_result import build_records, encode_result
+from modelyard.server.models.responses.model_list import encode_page
 from modelyard.server.storage.blob_store import SignedRequest
 from modelyard.server.storage.dependency import build_absolute_url
 from modelyard.server.teams.context import ACCESS_PROBLEMS, TeamContext, require_permission
@@ -151,7 +151,7 @@ def list_models(
     page: PageParams,
     accept_encoding: Annotated[str, Header(include_in_schema=False)] = "",
 ) -> Response:
-    """List models."""
+    """List models; with `cursor`, pages of very long records end early, and without it they are refused."""
     with database.reading() as session:
         body = encode_page(session, team, model_filter, page, settings.trash_days)
     return build_compressed_response(body, accept_encoding)

@@ -1,0 +1,1 @@
+"""The JSON of responses with many records: pages of lists, and lookups."""
