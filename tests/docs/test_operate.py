@@ -39,7 +39,7 @@ from modelyard.server.verification.scrub import FRESH
 from modelyard.server.webhooks import routes as webhooks
 from modelyard.server.workflows import request_reading
 from modelyard.transfer.options import TransferOptions
-from modelyard.wire.agents.values import MAX_STATES_BYTES, MAX_STATES_IN_RESPONSE
+from modelyard.wire.agents.values import MAX_REASON_LENGTH, MAX_STATES_IN_RESPONSE
 from modelyard.wire.hashes.lookups import ModelLookup
 from tests.docs.pages import find_settings, read_page
 from tools.repository import ROOT, tracked_files
@@ -240,7 +240,7 @@ def test_handbook_names_the_limits_of_passwords_and_lookups() -> None:
 
 def test_handbook_names_the_limits_of_responses() -> None:
     text = read_page(HANDBOOK)
-    states = f"{MAX_STATES_IN_RESPONSE:,} states, and {MAX_STATES_BYTES // MIB} MiB if it is about several models"
+    states = f"{MAX_STATES_IN_RESPONSE:,} states, each with {MAX_REASON_LENGTH} characters of its reason"
     assert f"(`GET /agent-states`) | {states} |" in text
     page = f"more than {RECORDS_PER_ARRAY} models | ends after the {RECORDS_PER_ARRAY} with which its records have"
     assert f"| a page of `GET /models` with {page} {MAX_RECORD_BYTES // MIB} MiB |" in text

@@ -73,6 +73,15 @@ test('a cell whose state is not loaded yet is not blank', async ({ page, registr
   await expect(cell(page, 'labelled', 'left').locator('span')).toBeVisible()
 })
 
+test('states that cannot be loaded are said to be out of date', async ({ page, registry, signIn }) => {
+  await page.route(/\/agent-states\?/, async (route) => {
+    const refused = await route.fetch({ url: `${registry.url}/api/v1/agent-states?model_id=none` })
+    await route.fulfill({ response: refused })
+  })
+  await signIn(registry.owner, '/machines?view=matrix')
+  await expect(page.getByRole('status').filter({ hasText: 'The data may be out of date' })).toBeVisible()
+})
+
 test('what a machine had begun is offline while the machine is stopped', async ({ page, registry, signIn }) => {
   const { right, ready, labelled } = created ?? (await createFleet(registry))
   await signIn(registry.owner, '/machines?view=matrix')

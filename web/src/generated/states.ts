@@ -21,7 +21,7 @@ export const REPLICA_STATES = [
 ] as const
 
 /** The largest number of replica states in one response. */
-export const MAX_STATES_IN_RESPONSE = 20_000
+export const MAX_STATES_IN_RESPONSE = 10_000
 
 /** Whether machines get a model. */
 export const MODEL_STATUSES = ['active', 'disabled'] as const

@@ -35,13 +35,14 @@ from modelyard.server.models.replicas.labels import has_all_labels
 from modelyard.server.models.replicas.machine_keys import load_key_refusals
 from modelyard.server.models.replicas.missing import find_missing
 from modelyard.server.models.replicas.pins import PinnedVersion, find_pins
+from modelyard.server.models.replicas.problems import truncate_reason
 from modelyard.server.models.replicas.tables import AgentModelRow, AgentRow
 from modelyard.server.models.replicas.uses import load_uses
 from modelyard.server.models.tables import ModelRow
 from modelyard.server.teams.context import TeamContext
 from modelyard.wire import problems
 from modelyard.wire.agents.replicas import AgentModel, AgentModelList, AgentState, ModelStates
-from modelyard.wire.agents.values import MAX_REASON_LENGTH, MAX_STATES_BYTES, MAX_STATES_IN_RESPONSE, ModelState
+from modelyard.wire.agents.values import MAX_REASON_LENGTH, MAX_STATES_IN_RESPONSE, ModelState
 
 _models, _agents, _states = get_table(ModelRow), get_table(AgentRow), get_table(AgentModelRow)
 # What ``find_absence`` and ``explain_replica`` read of a machine, and what decides which models it should hold.
@@ -198,8 +199,7 @@ def encode_replica_states(session: Session, team: TeamContext, ids: Collection[U
     ``is_desired``), are left out. A desired model whose labels no machine has gets empty lists.
 
     Raises:
-        InvalidRequest: the response would have more than ``MAX_STATES_IN_RESPONSE`` states, or several models and more
-            than ``MAX_STATES_BYTES``.
+        InvalidRequest: the response would have more than ``MAX_STATES_IN_RESPONSE`` states.
     """
     desired = find_desired_versions(session, team.team_id, ids)
     _check_state_count(session, team.team_id, desired.values())
@@ -216,27 +216,8 @@ def encode_replica_states(session: Session, team: TeamContext, ids: Collection[U
         )
         for model_id in found
     )
-    return b'{"model_list":[' + b",".join(_encode_models(models)) + b"]}"
-
-
-def _encode_models(models: Iterable[ModelStates]) -> list[bytes]:
-    """Return the JSON of each model, built one at a time: while one is encoded, no other thread of the process can run.
-
-    Raises:
-        InvalidRequest: there are several, with more than ``MAX_STATES_BYTES``.
-    """
-    parts, size = list[bytes](), 0
-    for model in models:
-        part = model.model_dump_json().encode()
-        size += len(part)
-        if parts and size > MAX_STATES_BYTES:
-            raise problems.InvalidRequest.for_field(
-                "model_id",
-                f"The states of these models are longer than {MAX_STATES_BYTES // 1024 // 1024} MiB, the limit of one "
-                f"response. Request {len(parts)} of them at once.",
-            )
-        parts.append(part)
-    return parts
+    # One at a time: while one is encoded, no other thread of the process can run.
+    return b'{"model_list":[' + b",".join(model.model_dump_json().encode() for model in models) + b"]}"
 
 
 @dataclass(frozen=True)
@@ -313,7 +294,8 @@ def _build_model_states(
         state, _, bytes_done = stored or _UNREPORTED
         is_damaged = current.is_damaged if pin is None else pin.is_damaged
         reason = explain_replica(machine, facts.absences[machine.number], stored and stored[:2], is_damaged=is_damaged)
-        values = {"agent_id": machine.agent_id, "state": state, "reason": reason, "bytes_done": bytes_done}
+        values = {"agent_id": machine.agent_id, "state": state, "bytes_done": bytes_done}
+        values["reason"] = truncate_reason(reason)
         values["pinned_version"] = pin.number if pin is not None and is_pinned else None
         result.state_list.append(AgentState.model_validate(values))
     return result

@@ -168,7 +168,7 @@ def list_replica_states(
     database: Db,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
-    """List the states of some models on every machine that should hold them; at most 20,000 states and 8 MiB."""
+    """List the states of some models on every machine that should hold them; at most 10,000 states."""
     with database.reading() as session:
         body = replica_states.encode_replica_states(session, team, model_id)
     return _build_response(body, if_none_match)

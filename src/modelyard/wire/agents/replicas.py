@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from modelyard.wire.agents.values import EXAMPLE_AGENT, DesiredBy, ModelState
+from modelyard.wire.agents.values import EXAMPLE_AGENT, MAX_REASON_LENGTH, DesiredBy, ModelState
 from modelyard.wire.schemas import EXAMPLE_ID, EXAMPLE_PAGE, EXAMPLE_TIME, PageMeta, Schema
 
 _REASON = (
@@ -60,7 +60,7 @@ class AgentState(Schema):
 
     agent_id: str = Field(description="The machine.", examples=[EXAMPLE_AGENT])
     state: ModelState = Field(description="The replica state.", examples=["downloading"])
-    reason: str | None = Field(description=_REASON, examples=[None])
+    reason: str | None = Field(description=f"{_REASON} Its first {MAX_REASON_LENGTH} characters.", examples=[None])
     bytes_done: int = Field(description="Bytes already on the machine.", examples=[75_000_000])
     pinned_version: int | None = Field(
         description="The version that the machine should hold instead of the current one, since a collection pins it; "

@@ -12,16 +12,15 @@ AGENT_ID_PATTERN = r"^([A-Za-z0-9_-][A-Za-z0-9._-]{0,63}|\.[A-Za-z0-9_-][A-Za-z0
 MAX_HEARTBEAT_STATES = 1000
 # After how many seconds without a heartbeat a machine is unhealthy: three missed ones.
 UNHEALTHY_SECONDS = 90
-# The number of characters of a state's reason that the registry stores.
+# The number of characters of a state's reason that the registry stores, and has in a response about several models.
 MAX_REASON_LENGTH = 500
 # The number of characters of a sentence in a heartbeat, and of a short text.
 MAX_SENTENCE_LENGTH, MAX_SHORT_TEXT_LENGTH = 2000, 100
 # The maximum number of values in a heartbeat's response that the registry could not read.
 MAX_UNREADABLE_FIELDS = 20
-# The maximum number of states in one response about several models on all machines.
-MAX_STATES_IN_RESPONSE = 20_000
-# The maximum number of bytes of such a response about more than one model.
-MAX_STATES_BYTES = 8 * 1024 * 1024
+# The maximum number of states in one response about several models on all machines. Most have 100 to 300 bytes of JSON,
+# and one with a reason of ``MAX_REASON_LENGTH`` characters has 2,300 at most.
+MAX_STATES_IN_RESPONSE = 10_000
 
 AgentId = Annotated[str, StringConstraints(strict=True, pattern=AGENT_ID_PATTERN)]
 ShortText = Annotated[str, StringConstraints(strict=True, max_length=MAX_SHORT_TEXT_LENGTH, pattern=LINE_PATTERN)]

@@ -8,10 +8,17 @@ from sqlalchemy.orm import Session
 from modelyard.comfyui.quoting import counted
 from modelyard.server.database.session import get_table
 from modelyard.server.models.replicas.tables import PROBLEMS, AgentModelRow, AgentRow
-from modelyard.wire.agents.values import ModelState
+from modelyard.wire.agents.values import MAX_REASON_LENGTH, ModelState
 
 PROBLEM_STATES: tuple[ModelState, ...] = ("conflict", "blocked", "failed")
 _states, _agents = get_table(AgentModelRow), get_table(AgentRow)
+
+
+def truncate_reason(reason: str | None) -> str | None:
+    """Return a reason cut to ``MAX_REASON_LENGTH`` characters, the last of which is an ellipsis then."""
+    if reason is None or len(reason) <= MAX_REASON_LENGTH:
+        return reason
+    return reason[: MAX_REASON_LENGTH - 1] + "…"
 
 
 def describe_held_removals(count: int) -> str:

@@ -15,10 +15,10 @@ from modelyard.server.models.replicas.assignments import find_assigned_models
 from modelyard.server.models.replicas.desired import DesiredVersion, find_desired_versions
 from modelyard.server.models.replicas.labels import has_all_labels
 from modelyard.server.models.replicas.pins import find_pins
+from modelyard.server.models.replicas.problems import truncate_reason
 from modelyard.server.models.replicas.tables import AgentModelRow, AgentRow
 from modelyard.wire.agents.heartbeats import ReportedModel
 from modelyard.wire.agents.partial_reading import ModelOfUnreadableVersion
-from modelyard.wire.agents.values import MAX_REASON_LENGTH
 
 _states = get_table(AgentModelRow)
 
@@ -99,7 +99,7 @@ def compute_report_changes(
     States of models that the machine should not hold, of versions that are neither current nor pinned there, and of
     other paths, are ignored. Without an ``id_range`` only the reported models change; with one, the states of its other
     models are removed. May run before the team's write lock is taken, if the caller checks then that the data is still
-    current. Reasons are cut to ``MAX_REASON_LENGTH`` characters.
+    current. Reasons are cut, see ``truncate_reason``.
     """
     desired = find_desired_versions(session, agent.team_id, {model.model_id for model in reported})
     may_have = _find_versions_for(session, agent, desired)
@@ -170,10 +170,9 @@ def _build_state_values(model: ReportedModel, moment: datetime) -> dict[str, Any
 
 
 def _truncate_reason(model: ReportedModel) -> ReportedModel:
-    """Return the reported state with its reason cut to ``MAX_REASON_LENGTH`` characters, ending in an ellipsis."""
-    if model.reason is None or len(model.reason) <= MAX_REASON_LENGTH:
-        return model
-    return model.model_copy(update={"reason": model.reason[: MAX_REASON_LENGTH - 1] + "…"})
+    """Return the reported state with its reason cut, see ``truncate_reason``."""
+    reason = truncate_reason(model.reason)
+    return model if reason == model.reason else model.model_copy(update={"reason": reason})
 
 
 def _load_states(

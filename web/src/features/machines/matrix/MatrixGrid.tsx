@@ -4,7 +4,9 @@ import { Text } from '@mantine/core'
 import { useElementSize, useMediaQuery } from '@mantine/hooks'
 import { defaultRangeExtractor, type Range, useVirtualizer } from '@tanstack/react-virtual'
 import { type SyntheticEvent, useCallback, useEffect, useState } from 'react'
+import { isUnreachable } from '@/api/problem'
 import type { Agent, Model } from '@/api/types'
+import { StaleDataNotice } from '@/components/placeholders'
 import { GridElement } from '@/features/machines/matrix/GridElement'
 import { MachineHeaders } from '@/features/machines/matrix/MachineHeaders'
 import { MatrixRow } from '@/features/machines/matrix/MatrixRow'
@@ -61,7 +63,7 @@ export function MatrixGrid({ models, agents, machines, hasMore, onMore }: Matrix
   // biome-ignore lint/correctness/useExhaustiveDependencies: sizes are kept until measure() is called
   useEffect(() => columns.measure(), [columns, isWide])
   const seen = rows.range ?? { startIndex: 0, endIndex: 0 }
-  const states = useStates(models, seen.startIndex, seen.endIndex, machines)
+  const { states, error } = useStates(models, seen.startIndex, seen.endIndex, machines)
   useEffect(() => {
     if (hasMore && seen.endIndex >= models.length - 20) onMore()
   }, [hasMore, seen.endIndex, models.length, onMore])
@@ -71,6 +73,7 @@ export function MatrixGrid({ models, agents, machines, hasMore, onMore }: Matrix
   const point = (event: SyntheticEvent) => setPointedText(describeCell(event, models, agents))
   return (
     <div ref={room.ref}>
+      {error && !isUnreachable(error) && <StaleDataNotice error={error} />}
       <GridElement
         ref={navigation.grid}
         role="grid"

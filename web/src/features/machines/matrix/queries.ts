@@ -6,15 +6,13 @@ import { api, unwrap } from '@/api/client'
 import { ifNoneMatch, liveQueryOptions, readTagged, type Tagged } from '@/api/polling'
 import { queryClient } from '@/api/queryClient'
 import type { Model, ModelStates } from '@/api/types'
+import { countPerStateRequest } from '@/features/machines/countPerStateRequest'
 import type { MachineSearch } from '@/features/machines/search'
-import { MAX_STATES_IN_RESPONSE } from '@/generated/states'
 
 const PER_PAGE = 100
 const ROWS_MILLISECONDS = 10_000
 // If more pages are loaded, models are not polled, only their states.
 const LIVE_PAGES = 2
-// Models per state request: a screen shows one or two chunks, and small scrolls need no new request.
-const CHUNK = 25
 
 export function useRows({ q, missing }: MachineSearch) {
   const query = { per_page: PER_PAGE, ...(q && { q }), ...(missing && { missing_on: 'any' }) }
@@ -31,13 +29,16 @@ export function useRows({ q, missing }: MachineSearch) {
   return { ...result, models }
 }
 
-/**
- * Return the states of the models from one row to another, by the model's id; states that are not loaded yet are missing.
- *
- * `machines` is how many the team has: the more, the fewer models are asked for at once.
- */
-export function useStates(models: Model[], first: number, last: number, machines: number): Map<string, ModelStates> {
-  const size = Math.max(1, Math.min(CHUNK, Math.floor(MAX_STATES_IN_RESPONSE / machines)))
+interface VisibleStates {
+  /** By the model's id; those that are not loaded yet are missing. */
+  states: Map<string, ModelStates>
+  /** Why some were not loaded, or not loaded again; null if all were. */
+  error: Error | null
+}
+
+/** Return the states of the models from one row to another; `machines` is how many the team has. */
+export function useStates(models: Model[], first: number, last: number, machines: number): VisibleStates {
+  const size = countPerStateRequest(machines)
   const chunks = useMemo(() => splitIntoChunks(models, first, last, size), [models, first, last, size])
   return useQueries({ queries: chunks.map(statesQuery), combine: mergeStates })
 }
@@ -66,7 +67,8 @@ function statesQuery(model_id: string[]) {
   }
 }
 
-function mergeStates(answers: { data: States | undefined }[]): Map<string, ModelStates> {
+function mergeStates(answers: { data: States | undefined; error: Error | null }[]): VisibleStates {
   const all = answers.flatMap(({ data }) => data?.body.model_list ?? [])
-  return new Map(all.map((states) => [states.model_id, states]))
+  const error = answers.find((answer) => answer.error)?.error ?? null
+  return { states: new Map(all.map((states) => [states.model_id, states])), error }
 }

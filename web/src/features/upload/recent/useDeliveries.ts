@@ -7,6 +7,7 @@ import { api, unwrap } from '@/api/client'
 import { ifNoneMatch, readTagged, type Tagged } from '@/api/polling'
 import { queryClient } from '@/api/queryClient'
 import type { Model, ModelStates } from '@/api/types'
+import { countPerStateRequest } from '@/features/machines/countPerStateRequest'
 import { useMachines } from '@/features/machines/useMachines'
 import { isBeingVerified } from '@/features/models/queries'
 import type { Owner } from '@/features/upload/engine/draft'
@@ -16,8 +17,6 @@ import { type Delivery, describeDelivery, isMoving } from '@/features/upload/rec
 import { listOlder, listUploaded, RECENT_MILLISECONDS } from '@/features/upload/recent/uploadedHere'
 
 const MAX_MODELS = 100
-// Models in one request of states: its URL stays short.
-const CHUNK = 25
 const MOVING_MILLISECONDS = 2_000
 const IDLE_MILLISECONDS = 15_000
 
@@ -41,7 +40,7 @@ export function useDeliveries(whose: Owner, items: readonly Item[]): Deliveries 
     const offline = agents?.filter(({ machine_state }) => machine_state === 'offline') ?? []
     return { offline: new Set(offline.map(({ agent_id }) => agent_id)), isEmpty: agents?.length === 0 }
   }, [agents])
-  const states = useStatesOf(ids, fleet.offline)
+  const states = useStatesOf(ids, fleet.offline, agents?.length)
   const rows = useMemo(
     () => models.map((model) => ({ model, delivery: describeDelivery(model, states?.get(model.id), fleet) })),
     [models, states, fleet],
@@ -92,12 +91,16 @@ async function readRecentModels(whose: Owner, itemIds: string[]): Promise<Recent
 
 type States = Tagged<{ model_list: ModelStates[] }>
 
-/** Query the replica states of some models, by the model's id. */
-function useStatesOf(ids: string[], offline: ReadonlySet<string>): Map<string, ModelStates> | undefined {
+/** Query the replica states of some models, by the model's id, once it is known how many machines the team has. */
+function useStatesOf(
+  ids: string[],
+  offline: ReadonlySet<string>,
+  machines: number | undefined,
+): Map<string, ModelStates> | undefined {
   const { data } = useQuery({
     queryKey: ['deliveries', ids],
-    queryFn: () => readStates(ids),
-    enabled: ids.length > 0,
+    queryFn: () => readStates(ids, countPerStateRequest(machines ?? 0)),
+    enabled: ids.length > 0 && machines !== undefined,
     placeholderData: keepPreviousData,
     // Each new upload makes another list.
     gcTime: IDLE_MILLISECONDS,
@@ -112,10 +115,10 @@ function useStatesOf(ids: string[], offline: ReadonlySet<string>): Map<string, M
   )
 }
 
-function readStates(ids: string[]): Promise<States[]> {
+function readStates(ids: string[], size: number): Promise<States[]> {
   const known = queryClient.getQueryData<States[]>(['deliveries', ids])
-  const chunks = Array.from({ length: Math.ceil(ids.length / CHUNK) }, (_, index) =>
-    ids.slice(CHUNK * index, CHUNK * (index + 1)),
+  const chunks = Array.from({ length: Math.ceil(ids.length / size) }, (_, index) =>
+    ids.slice(size * index, size * (index + 1)),
   )
   return Promise.all(
     chunks.map((model_id, index) => {
