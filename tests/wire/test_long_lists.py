@@ -3,11 +3,16 @@
 from typing import Annotated, Any
 
 import pytest
-from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, TypeAdapter, ValidationError
 
+from modelyard.wire.agents.heartbeats import Heartbeat
+from modelyard.wire.agents.values import MAX_HEARTBEAT_STATES
 from modelyard.wire.folders.names import MAX_FILES
 from modelyard.wire.folders.schemas import NewFolderFile, NewFolderFiles
 from modelyard.wire.long_lists import ENTRIES_AT_ONCE, MAX_INVALID_ENTRIES, LongList, at_most, validate_in_parts
+from modelyard.wire.models import NewModel
+from modelyard.wire.uploads import MAX_PARTS, MultipartCompletion
+from modelyard.wire.uses.reports import MAX_HEARTBEAT_USES
 
 VALID, INVALID = {"path": "a.json", "storage_key": "k"}, {"path": "", "storage_key": 5}
 
@@ -79,6 +84,25 @@ def test_validate_long_list_calls_the_validator_with_parts_of_it() -> None:
 def test_validate_list_that_is_too_long_validates_no_entry() -> None:
     validated = list[int]()
     entry = Annotated[int, AfterValidator(lambda value: validated.append(value) or value)]
-    of_two = Annotated[LongList[entry], Field(max_length=2), at_most(2)]
+    of_two = Annotated[LongList[entry], *at_most(2)]
     assert list_errors(of_two, [1, 2, 3]) == [((), "List should have at most 2 items after validation, not 3")]
     assert validated == []
+
+
+@pytest.mark.parametrize(
+    ("schema", "field", "limit"),
+    [
+        (Heartbeat, "model_list", MAX_HEARTBEAT_STATES),
+        (Heartbeat, "use_list", MAX_HEARTBEAT_USES),
+        (MultipartCompletion, "part_list", MAX_PARTS),
+        (NewModel, "file_list", MAX_FILES),
+    ],
+    ids=["model_list", "use_list", "part_list", "file_list"],
+)
+def test_list_of_a_request_that_is_too_long_is_refused_before_its_entries(
+    schema: type[BaseModel], field: str, limit: int
+) -> None:
+    with pytest.raises(ValidationError) as refused:
+        schema.model_validate({field: [{}] * (limit + 1)})
+    of_list = [(error["loc"], error["type"]) for error in refused.value.errors() if error["loc"][0] == field]
+    assert of_list == [((field,), "too_long")]

@@ -37,8 +37,11 @@ def validate_in_parts(entries: Any, validate: Callable[[Any], list[Any]]) -> Any
     return validated
 
 
-def at_most(count: int) -> BeforeValidator:
-    """Return the limit of a list's length that is checked before its entries: ``max_length`` is checked after them."""
+def at_most(count: int) -> tuple[BeforeValidator, Any]:
+    """Return the limit of a list's length, also for the schema, to unpack into ``Annotated`` around a ``LongList``.
+
+    It is checked before the entries, unlike ``max_length`` alone.
+    """
 
     def check(entries: Any) -> Any:
         """Return the value; raises ``PydanticKnownError`` if it is a list that is too long."""
@@ -47,7 +50,7 @@ def at_most(count: int) -> BeforeValidator:
             raise PydanticKnownError("too_long", facts)
         return entries
 
-    return BeforeValidator(check)
+    return BeforeValidator(check), Field(max_length=count)
 
 
 def _build_error(found: ErrorDetails, start: int) -> InitErrorDetails:
@@ -58,5 +61,5 @@ def _build_error(found: ErrorDetails, start: int) -> InitErrorDetails:
 
 
 Entry = TypeVar("Entry")
-# A limit on its length goes around it: ``max_length`` for the schema, and ``at_most``.
+# A limit on its length goes around it, see ``at_most``.
 LongList = Annotated[list[Entry], Field(fail_fast=True), WrapValidator(validate_in_parts)]

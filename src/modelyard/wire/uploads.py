@@ -164,6 +164,6 @@ class NamedPart(Schema):
 class MultipartCompletion(Multipart):
     """The parts that make up the file, to complete a multipart upload."""
 
-    part_list: Annotated[LongList[NamedPart], Field(min_length=1, max_length=MAX_PARTS), at_most(MAX_PARTS)] = Field(
+    part_list: Annotated[LongList[NamedPart], Field(min_length=1), *at_most(MAX_PARTS)] = Field(
         description="Every part, ascending.", examples=[[{"part_number": 1, "etag": '"9f86d081884c7d65"'}]]
     )

@@ -26,11 +26,23 @@ def edit(team: TeamModels, model_id: UUID, **change: object) -> list[str]:
     return statements
 
 
-def test_edit_of_tags_and_trigger_words_writes_the_record_with_its_search_text_once(
-    team_models: TeamModels, model_id: UUID
+WORDS = [f"{number} " + "brush " * 30 for number in range(50)]
+NEWER = {"label": "v2", "url": "https://example.com/v2", "checked_at": "2026-01-01T00:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"tags": [f"new {tag}" for tag in TAGS], "trigger_words": WORDS},
+        {"source_url": "https://example.com/ink", "trigger_words": WORDS},
+    ],
+    ids=" and ".join,
+)
+def test_edit_of_a_model_with_newer_at_source_updates_its_row_once(
+    team_models: TeamModels, change: dict[str, object]
 ) -> None:
-    words = [f"{number} " + "brush " * 30 for number in range(50)]
-    statements = edit(team_models, model_id, tags=[f"new {tag}" for tag in TAGS], trigger_words=words)
+    [model_id] = team_models.insert([ModelSpec("ink", tags=tuple(TAGS), columns={"newer_at_source": NEWER})])
+    statements = edit(team_models, model_id, **change)
     assert len([each for each in statements if each.startswith("UPDATE models ")]) == 1
 
 

@@ -147,9 +147,8 @@ def set_fields(
     if not changed:
         return
     path_fact = {"moved_from" if "model_path" in changed else "model_path": model.model_path}
-    if "source_url" in changed and not with_version:
-        model.newer_at_source = None
-    _apply_change(session, model, changed)
+    is_other_source = "source_url" in changed and not with_version
+    _apply_change(session, model, changed | ({"newer_at_source": None} if is_other_source else {}))
     revisions.increment_revision(session, team.team_id)
     audit.record(session, team.actor, team.team_id, _get_audit_action(changed), str(model.id), **(path_fact | changed))
 

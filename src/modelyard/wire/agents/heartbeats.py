@@ -53,9 +53,7 @@ class ReportedModel(Schema):
     bytes_done: Count = Field(default=0, description="Bytes already on the machine.", examples=[1_000_000])
 
 
-ReportedModels = Annotated[
-    LongList[ReportedModel], Field(max_length=MAX_HEARTBEAT_STATES), at_most(MAX_HEARTBEAT_STATES)
-]
+ReportedModels = Annotated[LongList[ReportedModel], *at_most(MAX_HEARTBEAT_STATES)]
 
 
 class Heartbeat(Schema):
@@ -167,7 +165,7 @@ class Heartbeat(Schema):
         description="Since when the machine has counted which models its ComfyUI uses; null if it does not count.",
         examples=[EXAMPLE_TIME],
     )
-    use_list: Annotated[LongList[ModelUse], Field(max_length=MAX_HEARTBEAT_USES), at_most(MAX_HEARTBEAT_USES)] = Field(
+    use_list: Annotated[LongList[ModelUse], *at_most(MAX_HEARTBEAT_USES)] = Field(
         default_factory=list,
         description="Uses that the registry may not know yet. Repeated ones, earlier ones than the registry knows, and "
         "those of models of other teams change nothing.",

@@ -22,7 +22,7 @@ class NewFolderFile(Schema):
     )
 
 
-NewFolderFiles = Annotated[LongList[NewFolderFile], Field(min_length=1, max_length=MAX_FILES), at_most(MAX_FILES)]
+NewFolderFiles = Annotated[LongList[NewFolderFile], Field(min_length=1), *at_most(MAX_FILES)]
 
 
 class FolderFileEntry(Schema):
