@@ -31,7 +31,8 @@ from modelyard.server.identity import passwords
 from modelyard.server.imports import routes as imports
 from modelyard.server.main import app as server_app
 from modelyard.server.models.responses.record_parts import MAX_RECORD_BYTES, RECORDS_PER_ARRAY
-from modelyard.server.previews.request_decoding import PICTURE_BYTES
+from modelyard.server.previews import request_decoding as pictures
+from modelyard.server.previews.decoder import SLOT_SECONDS
 from modelyard.server.resources import open_resources
 from modelyard.server.scheduler.jobs import build_jobs
 from modelyard.server.settings import Settings
@@ -220,18 +221,31 @@ def test_handbook_names_the_limits_of_bodies() -> None:
 def test_handbook_names_the_limits_of_large_bodies() -> None:
     text = read_page(HANDBOOK)
     assert f"| parsed and validated {_format_limits(json_body.PARSING_THREADS)}; others" in text
-    assert f"| pictures that are being received | {_format_bytes(PICTURE_BYTES)} |" in text
     assert f"| workflow files that are being received | {_format_bytes(request_reading.WORKFLOW_BYTES)} |" in text
     sandboxes, seconds = request_reading.SANDBOXES, request_reading.SLOT_SECONDS
-    assert f"| workflow files above {request_reading.MAX_BYTES_WITHOUT_SANDBOX // 1024} KiB, " in text
-    assert f"| read {_format_limits(sandboxes)}; others wait up to {seconds:.0f} seconds for a sandbox |" in text
+    small = request_reading.LIMITS_WITHOUT_SANDBOX
+    assert (
+        f"| workflow files above {request_reading.MAX_BYTES_WITHOUT_SANDBOX // 1024} KiB, {small.brackets:,} brackets, "
+        f"{small.separators:,} commas and colons or {small.depth} levels of nesting, or with large subgraphs, and "
+        f"those in pictures and sounds | read, and rewritten, {_format_limits(sandboxes)}; others wait up to "
+        f"{seconds:.0f} seconds for a sandbox |"
+    ) in text
+
+
+def test_handbook_names_the_limits_of_pictures() -> None:
+    text = read_page(HANDBOOK)
+    seconds = f"others wait up to {SLOT_SECONDS:.0f} seconds for a sandbox"
+    assert f"| pictures that are being received | {_format_bytes(pictures.PICTURE_BYTES)} |" in text
+    assert f"| pictures that are decoded | {_format_limits(pictures.DECODING)}; {seconds} |" in text
+    waiting = f"{_format_shares(pictures.PNG_QUEUE)} at most"
+    assert f"| previews as PNG | rendered {_format_limits(pictures.RENDERING)}; {seconds}, {waiting} |" in text
 
 
 def test_handbook_names_the_limits_of_passwords_and_lookups() -> None:
     text = read_page(HANDBOOK)
     assert f"| {passwords.MAX_CONCURRENT} at a time are hashed, {passwords.MAX_QUEUED} more wait |" in text
     lookups = f"{_format_limits(imports.LOOKUPS)}; others wait up to {imports.LOOKUP_WAIT_SECONDS:.0f} seconds"
-    assert f"(`POST /imports/resolve`) | {lookups} for a thread |" in text
+    assert f" the Hugging Face endpoint imports) | {lookups} for a thread |" in text
     checks = (
         f"{_format_limits(webhooks.ADDRESS_CHECKS)}; others wait up to {operation_limiter.QUEUE_SECONDS:.0f} seconds"
     )

@@ -127,12 +127,16 @@ app(["serve", "--port", "0"], prog_name="modelyard")
 @pytest.mark.slow
 def test_serve_sets_the_switch_interval(tmp_path: Path) -> None:
     command, environment = [sys.executable, "-c", SERVER], os.environ | {"MODELYARD_DATA_DIR": str(tmp_path / "data")}
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, env=environment, text=True, bufsize=1, **pipes) as server:  # type: ignore[call-overload]  # the pipes
+    log = tmp_path / "stderr"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with (
+        log.open("w") as stderr,
+        subprocess.Popen(command, env=environment, text=True, bufsize=1, stderr=stderr, **pipes) as server,  # type: ignore[call-overload]  # the pipes
+    ):
         too_late = threading.Timer(PATIENCE_SECONDS, server.kill)
         too_late.start()
         try:
-            assert any("listens on" in line for line in server.stdout)
+            assert any("listens on" in line for line in server.stdout), log.read_text()
             server.stdin.write("\n")
             assert float(server.stdout.readline()) == pytest.approx(SWITCH_SECONDS)
         finally:

@@ -31,7 +31,9 @@ from modelyard.wire.versions import EXAMPLE_PREVIEW, PreviewFormat
 # Pictures are larger than other bodies, so a slow connection gets more time, and they have a budget of their own.
 PICTURE_SECONDS = 120.0
 PICTURE_BYTES = Limits(64 * MIB, per_person=20 * MIB, per_team=40 * MIB)
+DECODING = Limits(SLOTS, per_person=1, per_team=1)
 # Rendering takes less than a second.
+RENDERING = Limits(1, per_person=1, per_team=1)
 PNG_QUEUE = Limits(1_000, per_person=16, per_team=16)
 
 PathSha256 = Annotated[
@@ -75,7 +77,7 @@ def build_picture_budget() -> BodyBudget:
 
 def build_picture_limiter() -> OperationLimiter:
     """Build the limiter of decoding: the pictures that one team sends never take all sandboxes."""
-    return OperationLimiter(Limits(SLOTS, per_person=1, per_team=1), busy=BUSY, queue_seconds=SLOT_SECONDS)
+    return OperationLimiter(DECODING, busy=BUSY, queue_seconds=SLOT_SECONDS)
 
 
 def build_png_limiter() -> OperationLimiter:
@@ -83,8 +85,7 @@ def build_png_limiter() -> OperationLimiter:
 
     Few requests of a team may wait, so that its machines do not keep those of other teams waiting until they give up.
     """
-    one = Limits(1, per_person=1, per_team=1)
-    return OperationLimiter(one, busy=BUSY, queue=PNG_QUEUE, queue_seconds=SLOT_SECONDS)
+    return OperationLimiter(RENDERING, busy=BUSY, queue=PNG_QUEUE, queue_seconds=SLOT_SECONDS)
 
 
 async def _get_storage(database: Db, store: Store, settings: CurrentSettings) -> PictureStorage:
