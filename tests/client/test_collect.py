@@ -13,7 +13,9 @@ from modelyard.client.transfers.collect import (
     NothingToPush,
     PushRequest,
     RejectedFile,
+    build_model_request,
     select_files,
+    select_version_file,
 )
 from modelyard.comfyui.model_locations import NameInvalid, TypeUnknown
 from modelyard.wire.model_folders import NODE_FOLDERS
@@ -109,7 +111,7 @@ def test_select_files_two_files_with_same_path_rejects_the_second(tmp_path: Path
     [
         (["model_index.json", "unet/diffusion_pytorch_model.safetensors"], "diffusers"),
         (["model.safetensors.index.json", "model-00001-of-00002.safetensors"], "LLM"),
-        (["m.safetensors.index.json", "diffusion_pytorch_model-00001-of-00002.safetensors"], "diffusers"),
+        (["diffusion_pytorch_model.bin.index.json", "diffusion_pytorch_model-00001-of-00002.bin"], "diffusers"),
     ],
 )
 def test_select_files_of_folder_that_is_one_model_rejects_it_as_a_whole(
@@ -123,6 +125,31 @@ def test_select_files_of_folder_that_is_one_model_rejects_it_as_a_whole(
     (rejected,) = [each for each in selected if isinstance(each, RejectedFile)]
     assert isinstance(rejected.error, FolderIsOneModel)
     assert (rejected.file, rejected.error.model_type) == (tmp_path / "set" / "one", model_type)
+
+
+def test_select_files_of_pipeline_takes_model_files_directly_in_it(tmp_path: Path) -> None:
+    for file in ("model_index.json", "sd_xl_base_1.0.safetensors", "unet/diffusion_pytorch_model.safetensors"):
+        write_model_file(tmp_path / "sdxl" / file)
+    selected = select_files([str(tmp_path)], LORA)
+    assert get_paths(selected) == ["models/loras/sdxl/sd_xl_base_1.0.safetensors"]
+    assert [each.file for each in selected if isinstance(each, RejectedFile)] == [tmp_path / "sdxl"]
+
+
+def test_select_files_of_folder_with_one_indexed_part_among_other_models_takes_each_file(tmp_path: Path) -> None:
+    for file in ("model.safetensors.index.json", "model-00001-of-00002.safetensors", "ink.safetensors"):
+        write_model_file(tmp_path / file)
+    selected = select_files([str(tmp_path)], LORA)
+    assert get_paths(selected) == ["models/loras/ink.safetensors", "models/loras/model-00001-of-00002.safetensors"]
+
+
+def test_select_files_of_pipeline_with_typed_path_suggests_the_type_of_the_path(tmp_path: Path) -> None:
+    write_model_file(tmp_path / "depth" / "model_index.json")
+    (rejected,) = select_files([str(tmp_path / "depth")], ModelOverrides(model_path="models/controlnet/"))
+    assert isinstance(rejected, RejectedFile)
+    assert isinstance(rejected.error, FolderIsOneModel)
+    assert rejected.error.model_type == "controlnet"
+    overrides = ModelOverrides(model_path="models/controlnet/", model_type=rejected.error.model_type)
+    assert build_model_request(tmp_path / "depth", overrides).model_path == "models/controlnet/depth"
 
 
 @pytest.mark.parametrize(
@@ -187,6 +214,17 @@ def test_select_files_in_unreadable_folders_are_rejected_and_others_are_selected
             (root / folder).chmod(0o755)
     assert get_paths(selected) == ["models/loras/open/ink.safetensors"]
     assert get_errors(selected) == [PermissionError] * 3
+
+
+def test_select_version_file_in_unreadable_folder_raises_why() -> None:
+    with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to other users
+        closed = Path(name) / "closed"
+        closed.mkdir()
+        for path, mode in {Path(name): 0o755, closed: 0o000}.items():
+            path.chmod(mode)
+        with without_privileges(), pytest.raises(PermissionError):
+            select_version_file([str(closed)])
+        closed.chmod(0o755)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from modelyard.comfyui.model_files.several_files import is_one_model
+from modelyard.comfyui.model_files.several_files import is_one_model, is_part
 from modelyard.comfyui.type_detection import detect_type
 from modelyard.wire.formats import find_format
 from modelyard.wire.model_folders import CORE_FOLDERS, DIFFUSERS_FOLDER, KEY_BY_FOLDER, find_node_folder
@@ -133,8 +133,9 @@ def list_model_files(folder: Path) -> Iterator[Path]:
     """Yield the files with a model's extension below a folder, sorted in each folder.
 
     Links are followed, each folder is visited once, and hidden names are skipped. What has a model's name but is no
-    file, such as a broken link, is yielded too. Of a folder that cannot be read, or whose files are one model, the
-    folder is yielded instead of what is in it.
+    file, such as a broken link, is yielded too. Of a folder that cannot be read, or that is one model, the folder is
+    yielded instead of what is in it; then model files directly in it that are no parts, such as the whole model in one
+    file that publishers put beside a pipeline.
     """
     yield from _walk(folder, set())
 
@@ -149,15 +150,15 @@ def _walk(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
     if (status.st_dev, status.st_ino) in seen:
         return  # visited before, through a link
     seen.add((status.st_dev, status.st_ino))
-    if is_one_model({entry.name for entry in entries}) and not _has_many_models(folder.absolute()):
+    is_whole = is_one_model({entry.name for entry in entries}) and not _has_many_models(folder.absolute())
+    if is_whole:
         yield folder
-        return
     for entry in entries:
         if entry.name.startswith("."):
             continue
         if is_folder(entry):
-            yield from _walk(entry, seen)
-        elif find_format(entry.name) is not None:
+            yield from () if is_whole else _walk(entry, seen)
+        elif find_format(entry.name) is not None and not (is_whole and is_part(entry.name)):
             yield entry
 
 

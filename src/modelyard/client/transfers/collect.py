@@ -31,7 +31,7 @@ class FolderIsOneModel(ValueError):
     """A folder whose files are one model would be pushed as a model for each; ``model_type`` is that of the folder."""
 
     def __init__(self, folder: Path, model_type: str) -> None:
-        super().__init__(f'"{folder}" is one model of several files, and its files are no models of their own.')
+        super().__init__(f'"{folder}" is one model of several files, so they are not pushed as models of their own.')
         self.model_type = model_type
 
 
@@ -121,13 +121,14 @@ def select_version_file(arguments: Sequence[str]) -> Path:
 
     Raises:
         NothingToPush: the arguments name no file or several, or the file is empty or not a regular one.
+        OSError: it cannot be read.
     """
     files = [file for argument in arguments for file, _ in _expand_argument(argument)]
     if len(files) != 1:
         raise NothingToPush(f"--to is for one file, but there are {len(files)} files.")
+    _check_file(files[0])
     if is_folder(files[0]):
         raise NothingToPush(f'"{files[0]}" is one model of several files. Push it with --as-folder.')
-    _check_file(files[0])
     return files[0]
 
 
@@ -212,7 +213,7 @@ def _build_request(
     try:
         _check_file(file)
         if is_folder(file):
-            raise FolderIsOneModel(file, _find_folder_type(file, overrides.model_type))
+            raise FolderIsOneModel(file, _find_folder_type(file, overrides))
         location = check_location(_choose_location(file, relative, overrides), clean=overrides.clean_names)
         request = PushRequest(
             file,
@@ -256,13 +257,19 @@ def _is_pipeline(folder: Path) -> bool:
     return (folder / PIPELINE_INDEX).is_file()
 
 
-def _find_folder_type(folder: Path, model_type: str | None) -> str:
-    """Return the type of a folder that is one model: the given one, that of the folders above, or the usual one."""
+def _find_folder_type(folder: Path, overrides: ModelOverrides) -> str:
+    """Return the type of a folder that is one model: the given one, that of the folders above, or the usual one.
+
+    Raises:
+        ModelPathInvalid: the path of the overrides has no type folder.
+    """
+    if overrides.model_path is not None:
+        return _choose_location(folder, PurePath(folder.name), overrides).model_type
     if _is_pipeline(folder):
         return DIFFUSERS_FOLDER
     is_of_diffusers = next(folder.glob("diffusion_pytorch_model*"), None) is not None
     default = DIFFUSERS_FOLDER if is_of_diffusers else LANGUAGE_MODEL_FOLDER
-    return find_folder_location(folder, model_type, default).model_type
+    return find_folder_location(folder, overrides.model_type, default).model_type
 
 
 def _choose_location(file: Path, relative: PurePath, overrides: ModelOverrides) -> ModelLocation:

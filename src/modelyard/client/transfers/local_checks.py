@@ -17,7 +17,7 @@ from modelyard.comfyui.model_files.onnx import read_onnx_structure
 from modelyard.comfyui.model_files.readers import Reader
 from modelyard.comfyui.model_files.refusals import build_folder_pickle_refusal, build_pickle_refusal, build_refusal
 from modelyard.comfyui.model_files.safetensors import UNKNOWN_DTYPE, read_tensors
-from modelyard.comfyui.model_files.several_files import INDEX_ENDING, build_part_refusal, check_complete, list_parts
+from modelyard.comfyui.model_files.several_files import build_part_refusal, check_complete, is_index, list_parts
 from modelyard.wire.folders.names import find_file_kind
 from modelyard.wire.formats import find_format
 from modelyard.wire.model_folders import suggest_folder
@@ -146,7 +146,7 @@ def check_folder(files: Mapping[str, Path], pickle_policy: PicklePolicy | None) 
                 _check_in_folder(_FileReader(stream, file.stat().st_size), path, pickle_policy)
             except NotAModelFile as refused:
                 raise NotAModelFile(name_file(refused.detail, path), **refused.facts | {"path": path}) from None
-    check_complete(files, {path: file.read_bytes() for path, file in files.items() if path.endswith(INDEX_ENDING)})
+    check_complete(files, ((path, file.read_bytes()) for path, file in files.items() if is_index(path)))
 
 
 def _check_in_folder(reader: Reader, path: str, pickle_policy: PicklePolicy | None) -> None:

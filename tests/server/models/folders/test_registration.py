@@ -6,6 +6,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from modelyard.server.models.registration.folder_contents import MAX_READ_INDEXES
 from modelyard.wire.folders.manifest import build_manifest
 from tests.server.harness import ApiCaller, Harness, hash_of, make_model_file
 from tests.server.models.folders.folder_push import (
@@ -159,6 +160,16 @@ def test_register_folder_that_lacks_a_part_of_its_weights_is_refused_and_names_i
     assert (answer.json()["found"], answer.json()["missing"]) == ("incomplete folder", [missing])
     assert _list_fields(answer) == ["file_list"]
     assert register(team, make_folder() | added | {missing: make_model_file("more")})
+
+
+def test_register_folder_with_many_indexes_reads_so_many(team: ApiCaller) -> None:
+    def build_indexes(count: int) -> dict[str, bytes]:
+        whole, lacking = (b'{"weight_map": {"a": "model.safetensors"%s}}' % more for more in (b"", b', "b": "b.bin"'))
+        indexes = [f"unet/{number:02}.safetensors.index.json" for number in range(count)]
+        return dict.fromkeys(indexes[:-1], whole) | {indexes[-1]: lacking}
+
+    assert push(team, make_folder() | build_indexes(MAX_READ_INDEXES)).json()["missing"] == ["unet/b.bin"]
+    assert register(team, make_folder() | build_indexes(MAX_READ_INDEXES + 1))
 
 
 def test_register_folder_with_a_pickle_after_the_team_has_come_to_block_them_is_refused(team: ApiCaller) -> None:

@@ -80,7 +80,13 @@ _SELECTION: Table = {
     ),
     FormatDiffers: (USAGE, ("Use its extension: {again:--output {raw[suggestion]}}",)),
     TypeUnknown: (USAGE, ()),
-    FolderIsOneModel: (USAGE, ("Push it as one: {again:--as-folder\n--type {raw[model_type]}}",)),
+    FolderIsOneModel: (
+        USAGE,
+        (
+            "Push it as one: {again:--as-folder\n--type {raw[model_type]}}",
+            "Or push one file of it by its name: modelyard push FILE",
+        ),
+    ),
     NothingToPush: (USAGE, ()),
     DuplicateModelPath: (USAGE, ("Push one of them on its own, to another path: modelyard push FILE --path PATH",)),
     ModelPathInvalid: (USAGE, ()),

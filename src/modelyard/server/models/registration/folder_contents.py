@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from typing import Any, cast
 
 from sqlalchemy import select
@@ -9,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from modelyard.comfyui.model_files.folder_files import REQUEST_JSON_BYTES, name_file
 from modelyard.comfyui.model_files.refusals import build_folder_pickle_refusal, build_refusal
-from modelyard.comfyui.model_files.several_files import INDEX_ENDING, check_complete
+from modelyard.comfyui.model_files.several_files import check_complete, is_index
 from modelyard.server.database.session import split_ids
 from modelyard.server.inspection.folder_files import inspect_folder_file_within_request
 from modelyard.server.inspection.metadata import ModelMetadata
@@ -42,6 +43,8 @@ from modelyard.wire.paths import ModelPath
 
 # A problem names at most so many files whose uploads are gone.
 MAX_NAMED_FILES = 1000
+# Of one folder, to find missing parts. Pipelines have one or two for each of their models.
+MAX_READ_INDEXES = 32
 
 
 @dataclass(frozen=True)
@@ -204,16 +207,18 @@ def check_contents(
 
 
 def _check_complete(store: BlobStore, checked: Sequence[CheckedFile]) -> None:
-    """Check that the folder has all parts of its weights, by the numbers in names and by indexes of up to 256 KiB.
+    """Check that the folder has all parts of its weights, by the numbers in names and by its indexes.
+
+    Of the indexes, the first ``MAX_READ_INDEXES`` of up to 256 KiB are read, one at a time.
 
     Raises:
         NotAModelFile: it lacks some.
     """
-    indexes = {
-        each.file.path: _open(store, each.file, each.content).read(0, each.file.size)
-        for each in checked
-        if each.file.path.endswith(INDEX_ENDING) and each.file.size <= REQUEST_JSON_BYTES
-    }
+    small = (each for each in checked if is_index(each.file.path) and each.file.size <= REQUEST_JSON_BYTES)
+    indexes = (
+        (each.file.path, _open(store, each.file, each.content).read(0, each.file.size))
+        for each in islice(small, MAX_READ_INDEXES)
+    )
     try:
         check_complete([each.file.path for each in checked], indexes)
     except problems.NotAModelFile as refused:
