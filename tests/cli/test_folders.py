@@ -124,6 +124,36 @@ def test_push_file_with_name_of_many_models_at_taken_path_offers_its_own_path_an
     assert len(signed_in("ls", "-q").out.splitlines()) == 2
 
 
+def test_push_variant_with_name_of_many_models_keeps_the_variant_and_takes_a_free_path(
+    signed_in: Command, tmp_path: Path
+) -> None:
+    for seed, path in enumerate(("diffusion_pytorch_model.fp16.safetensors", "depth.fp16.safetensors")):
+        other = write_model_file(tmp_path / "other" / path, seed=seed)
+        assert signed_in("push", other, "--type", "controlnet").code == 0
+    depth = write_model_file(tmp_path / "depth" / "diffusion_pytorch_model.fp16.safetensors", seed=2)
+    refused = signed_in("push", depth, "--type", "controlnet")
+    assert "--path models/controlnet/depth_2.fp16.safetensors" in refused.err
+
+
+def test_push_part_with_name_of_many_models_offers_its_folder_and_no_path(signed_in: Command, tmp_path: Path) -> None:
+    name = "model-00001-of-00002.safetensors"
+    one, other = (write_model_file(tmp_path / each / name, seed=seed) for seed, each in enumerate(("one", "other")))
+    assert signed_in("push", one, "--type", "LLM").code == 0
+    refused = signed_in("push", other, "--type", "LLM")
+    assert f"modelyard push {other.parent} --as-folder" in refused.err
+    assert ("--path" in refused.err, "--replace" in refused.err) == (False, False)
+    assert "--as-folder" in signed_in("push", other, "--type", "LLM", "--dry-run").out
+
+
+def test_push_file_with_name_of_many_models_in_a_folder_of_its_own_offers_the_replacement(
+    signed_in: Command, tmp_path: Path
+) -> None:
+    file = tmp_path / "models" / "controlnet" / "depth" / "diffusion_pytorch_model.safetensors"
+    assert signed_in("push", write_model_file(file)).code == 0
+    refused = signed_in("push", write_model_file(file, seed=2))
+    assert (refused.code, "--replace" in refused.err, "own: modelyard" in refused.err) == (4, True, False)
+
+
 def test_push_file_with_name_of_many_models_in_terminal_does_not_ask_to_replace(
     signed_in: Command, same_names: list[Path]
 ) -> None:

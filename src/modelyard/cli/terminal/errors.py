@@ -95,7 +95,7 @@ def _adjust(
             return UNREACHABLE if error.status >= 500 else REFUSED, fixes
         case problems.Unauthenticated() if os.environ.get("MODELYARD_TOKEN"):
             return exit_code, REFUSED_VARIABLE
-        case problems.ModelPathTaken() if error.facts.get("own_path"):
+        case problems.ModelPathTaken() if error.facts.get("own_path") or error.facts.get("own_folder"):
             return exit_code, tuple(fix for fix in fixes if "--replace" not in fix)
         case problems.ModelTypeUnknown():
             typed_options = [option for option in ("--path", "--type") if typed and typed.list_option_values(option)]

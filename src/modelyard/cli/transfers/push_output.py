@@ -139,7 +139,8 @@ def get_next_version(result: PushResult) -> int | None:
     from modelyard.wire.problems import ModelPathTaken
 
     if isinstance(result, PushFailed) and isinstance(result.error, ModelPathTaken):
-        newest = None if result.error.facts.get("own_path") else result.error.facts.get("version")
+        facts = result.error.facts
+        newest = None if facts.get("own_path") or facts.get("own_folder") else facts.get("version")
         return newest + 1 if isinstance(newest, int) else None
     return None
 

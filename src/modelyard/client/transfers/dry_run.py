@@ -12,7 +12,8 @@ from modelyard.client.api.registry import RegistryApi
 from modelyard.client.settings import ClientSettings
 from modelyard.client.transfers.collect import PushRequest, RejectedFile
 from modelyard.client.transfers.local_checks import LocalChecks
-from modelyard.client.transfers.path_state import PathState, compare_with_registry, find_own_path
+from modelyard.client.transfers.own_places import OwnPlace, find_own_place
+from modelyard.client.transfers.path_state import PathState, compare_with_registry
 from modelyard.client.transfers.push import PushOptions
 from modelyard.client.transfers.sidecars import find_sidecar_picture, read_sidecar_details
 from modelyard.transfer.errors import DiskFailed, FileChanged
@@ -113,7 +114,9 @@ async def _plan_readable_file(planner: _Planner, request: PushRequest) -> DryRun
         partial(planner.checks.check_file, file, request.model_path),
     )
     refusal = await find_refusal(checks) if is_sent else None
-    entry = build_entry(request, size, found, refusal)
+    is_taken = found.status == "other" and not request.replace
+    own = await find_own_place(planner.calls, request, found.file_hash) if is_taken else None
+    entry = build_entry(request, size, found, refusal, own)
     if entry.is_refused:
         return entry
     is_rule_unknown = is_sent and planner.checks.is_pickle_rule_unknown([request.model_path])
@@ -136,9 +139,15 @@ async def find_refusal(checks: Iterable[Callable[[], Awaitable[None]]]) -> NotAM
 
 
 def build_entry(
-    request: PushRequest, size: int, found: PathState, refusal: Problem | None, *, is_folder: bool = False
+    request: PushRequest,
+    size: int,
+    found: PathState,
+    refusal: Problem | None,
+    own: OwnPlace | None = None,
+    *,
+    is_folder: bool = False,
 ) -> DryRunEntry:
-    """Build the plan of a file or folder, without what is beside it."""
+    """Build the plan of a file or folder, without what is beside it; ``own`` is that of ``find_own_place``."""
     reason = None
     if found.model is not None and found.model.is_folder != is_folder:
         action = f"be refused (a model of {'one file' if is_folder else 'many files'} is there)"
@@ -147,7 +156,7 @@ def build_entry(
     else:
         action = _describe_action(found, replace=request.replace)
         if found.status == "other" and not request.replace:
-            reason = _advise(request)
+            reason = _advise(own)
     is_refused = action.startswith("be refused")
     same = found.newest.version if found.status == "not current" and found.newest else found.same_version
     policy = None if refusal is None or reason != refusal.detail else refusal.facts.get("permitted_by")
@@ -156,12 +165,13 @@ def build_entry(
     )
 
 
-def _advise(request: PushRequest) -> str:
+def _advise(own: OwnPlace | None) -> str:
     """Return what to do about other content at the path of a file."""
-    own_path = find_own_path(request)
-    if own_path is None:
+    if own is None:
         return "To upload it as the next version of that model, add --replace."
-    return f"Files of many models have this name. To give it a path of its own, add --path {own_path}"
+    if own.folder is not None:
+        return f'It is a part of a model. To push the model, push its folder "{own.folder}" with --as-folder.'
+    return f"Files of many models have this name. To give it a path of its own, add --path {own.path}"
 
 
 def _describe_action(found: PathState, *, replace: bool) -> str:

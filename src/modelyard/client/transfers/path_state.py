@@ -8,8 +8,7 @@ from modelyard.client.api.batched_calls import BatchedCalls
 from modelyard.client.api.models import list_all_files
 from modelyard.client.api.registry import RegistryApi
 from modelyard.client.transfers.collect import PushRequest
-from modelyard.comfyui.model_files.several_files import is_common_name
-from modelyard.comfyui.model_locations import clean_path
+from modelyard.client.transfers.own_places import OwnPlace
 from modelyard.wire import problems
 from modelyard.wire.models import IgnoredField, Model
 from modelyard.wire.versions import ModelVersion
@@ -146,23 +145,12 @@ async def get_newest_versions(registry: RegistryApi, model: Model) -> list[Model
     return versions
 
 
-def find_own_path(request: PushRequest) -> str | None:
-    """Return another path for a file whose name files of many models have: with the name of its folder; else None.
-
-    Also None if the path of the request has another name, which was chosen for this model then.
-    """
-    name = request.file.name
-    above, _, chosen = request.model_path.rpartition("/")
-    if chosen != name or not is_common_name(name):
-        return None
-    return clean_path(f"{above}/{request.file.absolute().parent.name}{request.file.suffix}")
-
-
-def build_path_taken(request: PushRequest, model: Model, found: PathState) -> problems.ModelPathTaken:
+def build_path_taken(model: Model, found: PathState, own: OwnPlace | None) -> problems.ModelPathTaken:
     """Build the problem that the registry itself would raise, but only after the upload.
 
-    The fact ``own_path`` is that of ``find_own_path``: the model at the path is then probably another one.
+    The facts ``own_path`` and ``own_folder`` are those of ``own``: the model at the path is then probably another one.
     """
+    own = own or OwnPlace()
     same = f" This file is the same as its version {found.same_version}." if found.same_version else ""
     return problems.ModelPathTaken(
         f"A model with other content is at '{model.model_path}'.{same}",
@@ -171,7 +159,8 @@ def build_path_taken(request: PushRequest, model: Model, found: PathState) -> pr
         held_hash=model.file_hash,
         version=found.next_version - 1,
         same_version=found.same_version,
-        own_path=find_own_path(request),
+        own_path=own.path,
+        own_folder=None if own.folder is None else str(own.folder),
     )
 
 

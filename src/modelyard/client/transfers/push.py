@@ -14,6 +14,7 @@ from modelyard.client.settings import ClientSettings
 from modelyard.client.transfers.collect import PushRequest
 from modelyard.client.transfers.local_checks import LocalChecks
 from modelyard.client.transfers.moved_models import follow_model
+from modelyard.client.transfers.own_places import find_own_place
 from modelyard.client.transfers.path_state import (
     PathState,
     VersionNotCurrent,
@@ -234,7 +235,7 @@ class Pusher:
         if found.status == "not current" and model is not None and newest is not None:
             raise VersionNotCurrent(model, newest.version)
         if found.status == "other" and model is not None and newest is not None and not request.replace:
-            raise build_path_taken(request, model, found)
+            raise build_path_taken(model, found, await find_own_place(self._calls, request, found.file_hash))
         return None
 
     async def _plan(self, request: PushRequest, found: PathState, upload: Upload) -> PreparedPush:
