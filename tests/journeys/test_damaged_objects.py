@@ -107,7 +107,14 @@ def test_push_dry_run_of_damaged_object_says_that_it_would_be_repaired(
     assert plan["action"].startswith("repair")
 
 
-def test_remedy_of_a_damaged_earlier_version_repairs_it_and_publishes_nothing(
+def find_command(printed: str, label: str) -> tuple[list[str], list[str]]:
+    """Return the words of the command that a line names after the label, and those after "then"."""
+    line = next(line for line in printed.splitlines() if label in line)
+    command, _, following = line.partition("modelyard ")[2].partition(" (then: modelyard ")
+    return shlex.split(command), shlex.split(following.removesuffix(")"))
+
+
+def test_remedy_of_a_damaged_earlier_version_repairs_it_and_needs_a_label(
     registry: RunningServer, modelyard: CommandLine, new_file: Callable[..., Path], tmp_path: Path
 ) -> None:
     file = new_file(3 * MEBIBYTE)
@@ -117,14 +124,30 @@ def test_remedy_of_a_damaged_earlier_version_repairs_it_and_publishes_nothing(
     assert modelyard.run("push", new_file(4 * MEBIBYTE), "--to", "ink").code == 0
     os.truncate(damaged, MEBIBYTE)
     refused = modelyard.run("pull", "ink@1", "-o", tmp_path / "pulled")
-    assert refused.code == 6
-    assert "(then: modelyard rm PATH)" in refused.err
+    assert (refused.code, refused.err.count("modelyard push")) == (6, 1)
 
-    assert modelyard.run("push", old, "--path", "loras/repair.safetensors").code == 0
-    assert modelyard.run("rm", "loras/repair.safetensors").code == 0
+    push, remove = find_command(refused.err, "Push an intact copy")
+    assert modelyard.run(*(str(old) if word == "FILE" else word for word in push)).code == 0
+    assert modelyard.run_json("show", remove[-1])["required_labels"] == ["only-for-repair"]
+    assert modelyard.run(*remove).code == 0
 
     assert modelyard.run("pull", "ink@1", "-o", tmp_path / "pulled").code == 0
     assert [each["version"] for each in modelyard.run_json("version", "ls", "ink")["version_list"]] == [2, 1]
+
+
+def test_remedy_of_a_damaged_current_version_repairs_it(
+    registry: RunningServer, modelyard: CommandLine, new_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    file = new_file(3 * MEBIBYTE)
+    assert modelyard.run("push", file, "--path", "loras/my ink.safetensors").code == 0
+    os.truncate(find_newest_object(registry), MEBIBYTE)
+    refused = modelyard.run("pull", "my ink", "-o", tmp_path / "pulled")
+    assert (refused.code, refused.err.count("modelyard push")) == (6, 1)
+
+    push, _ = find_command(refused.err, "Push an intact copy")
+    assert modelyard.run(*(str(file) if word == "FILE" else word for word in push)).code == 0
+
+    assert modelyard.run("pull", "my ink", "-o", tmp_path / "pulled").code == 0
 
 
 def test_repair_that_show_says_of_a_damaged_folder_repairs_it(

@@ -101,6 +101,9 @@ def _adjust(
             typed_options = [option for option in ("--path", "--type") if typed and typed.list_option_values(option)]
             position = len(typed_options) if "--path" in typed_options else 0
             return exit_code, fixes[position : position + 1]
+        case problems.ModelDamaged():
+            position = (1 if error.facts.get("is_current") else 2) if error.facts.get("was_verified") else 0
+            return exit_code, fixes[position : position + 1]
         case problems.KeyNotAllowed() if os.environ.get("MODELYARD_TOKEN"):
             return exit_code, REPLACED_VARIABLE
         case transfer_errors.RetriesExhausted() if typed is not None and typed.list_option_values("--give-up-after"):
@@ -133,6 +136,7 @@ def _get_words(error: BaseException, facts: Mapping[str, Any], typed: TypedComma
 
     ``raw`` has them unquoted, for options that ``{again:…}`` adds. ``retry_in`` is ``retry_after`` as a duration,
     ``model`` the path of the model, or else its id, and ``known_path`` the typed path with the type that is suggested.
+    Of damaged content, ``copy`` is what to push, and ``repair_path`` a path for a model that is only pushed to repair.
     """
     known = {name: value for name, value in facts.items() if value is not None}
     if isinstance(error, problems.ModelTypeUnknown) and typed and (paths := typed.list_option_values("--path")):
@@ -144,6 +148,10 @@ def _get_words(error: BaseException, facts: Mapping[str, Any], typed: TypedComma
         words["model"] = quote_word(shorten_path(path))
     elif "model_id" in known:
         words["model"] = words["model_id"]
+    if isinstance(error, problems.ModelDamaged) and isinstance(path, str):
+        words["copy"] = "DIR --as-folder" if known.get("is_folder") else "FILE"
+        stem, dot, extension = (shorten_path(path), "", "") if known.get("is_folder") else path.rpartition(".")
+        words["repair_path"] = quote_word(shorten_path(f"{stem}_repair{dot}{extension}"))
     if isinstance(seconds := known.get("retry_after"), int | float):
         words["retry_in"] = format_duration(seconds)
     if isinstance(error, AccountRequired) and error.url:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from modelyard.server.http.paging import Order, Page, build_cursor_error, list_page
 from modelyard.server.models.objects.checks import ObjectCheck, ObjectChecks
 from modelyard.server.models.tables import FolderFileRow, ModelRow, ModelVersionRow
-from modelyard.server.models.versions.access import build_model_damaged, find_readable_model, get_readable_version
+from modelyard.server.models.versions.access import build_version_damaged, find_readable_model, get_readable_version
 from modelyard.server.storage.blob_store import SignedRequest
 from modelyard.server.teams.context import TeamContext
 from modelyard.server.uploads.tables import BlobRow
@@ -72,11 +72,11 @@ def _get_verified_version(
             f"GET {build_files_path(model.id)}",
             files_path=build_files_path(model.id),
         )
-    check_is_verified(version)
+    _check_is_verified(model, version)
     return (model, blob), [blob]
 
 
-def check_is_verified(version: ModelVersionRow) -> None:
+def _check_is_verified(model: ModelRow, version: ModelVersionRow) -> None:
     """Check that the content of a version may be downloaded.
 
     Raises:
@@ -88,7 +88,7 @@ def check_is_verified(version: ModelVersionRow) -> None:
             verification="pending",
         )
     if version.verification == "failed":
-        raise build_model_damaged(version.verification_error)
+        raise build_version_damaged(model, version, version.verification_error)
 
 
 def build_files_path(model_id: UUID) -> str:
@@ -138,9 +138,9 @@ def presign_files(
     with objects.database.reading() as session:
         model = find_readable_model(session, team, model_id)
         version = get_readable_version(session, team, model, model.shown_version if number is None else number)
-        check_is_verified(version)
+        _check_is_verified(model, version)
         files, meta = _load_files(session, model, version, page)
-    presigned = [_check_and_presign(objects, file) for file in files]
+    presigned = [_check_and_presign(objects, model, version, file) for file in files]
     return FilesPage(version.number, version.file_hash, presigned, meta)
 
 
@@ -182,8 +182,10 @@ def _load_files(
     return [_StoredFile(row[0], row[1]) for row in rows], meta
 
 
-def _check_and_presign(objects: ObjectChecks, file: _StoredFile) -> DownloadableFile:
-    """Return a file with its presigned request.
+def _check_and_presign(
+    objects: ObjectChecks, model: ModelRow, version: ModelVersionRow, file: _StoredFile
+) -> DownloadableFile:
+    """Return a file of a version with its presigned request.
 
     Raises:
         ModelDamaged: its object is missing or damaged.
@@ -192,6 +194,7 @@ def _check_and_presign(objects: ObjectChecks, file: _StoredFile) -> Downloadable
     blob, name = file.blob, file.path.rpartition("/")[2]
     check = objects.check(blob)
     if check is ObjectCheck.DAMAGED:
-        raise build_model_damaged(f"'{file.path}' is missing or damaged. Push the folder again to repair it.")
+        error = f"'{file.path}' is missing or damaged. Push the folder again to repair it."
+        raise build_version_damaged(model, version, error)
     request = objects.store.presign_download(blob.store_key, name, blob.sha256, GET_URL_LIFETIME)
     return DownloadableFile(file.path, blob.size, blob.sha256, request, check is ObjectCheck.DOUBTFUL)

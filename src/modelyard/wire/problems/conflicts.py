@@ -88,7 +88,10 @@ class ModelNotVerified(Problem):
 
 
 class ModelDamaged(Problem):
-    """The stored content is corrupt or missing. Push the same file again to repair the model."""
+    """The stored content is corrupt or missing. Push the same file again to repair the model.
+
+    Facts, if a version was asked for: ``model_path``, ``version``, ``is_current``, ``is_folder``, ``was_verified``.
+    """
 
     status, slug, title = 409, "model-damaged", "The model's bytes are damaged"
 

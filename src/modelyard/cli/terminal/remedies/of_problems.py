@@ -169,10 +169,11 @@ _MODELS: Table = {
     problems.ModelDamaged: (
         BYTES_WRONG,
         (
-            "The current version is repaired by a push of an intact copy to its path: modelyard push FILE --path PATH",
-            "An earlier version is repaired by a push of its content to another path: modelyard push FILE --path PATH"
-            " (then: modelyard rm PATH)",
-            "Of a folder: modelyard push DIR --as-folder --path PATH",
+            "See what is wrong with it, and how it is repaired: modelyard show {typed_model}",
+            "Push an intact copy to its path: modelyard push {copy} --path {model}",
+            # Of an earlier version; at the path of the model, it would become the current one.
+            "Push an intact copy of this version as another model, with a label that no machine has, and remove that:"
+            " modelyard push {copy} --path {repair_path} --label only-for-repair (then: modelyard rm {repair_path})",
         ),
     ),
     problems.LoadersChanged: (REFUSED, ("Run it again: {again}",)),

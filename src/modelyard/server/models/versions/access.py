@@ -46,6 +46,18 @@ def build_version_not_found() -> problems.VersionNotFound:
     return problems.VersionNotFound("The model has no such version.")
 
 
-def build_model_damaged(error: str | None) -> problems.ModelDamaged:
-    """Build the problem for a version whose content is wrong or missing, with its ``verification_error``."""
-    return problems.ModelDamaged(f"This content cannot be used: {error}", verification="failed")
+def build_model_damaged(error: str | None, **facts: object) -> problems.ModelDamaged:
+    """Build the problem for content that is wrong or missing, with its ``verification_error``."""
+    return problems.ModelDamaged(f"This content cannot be used: {error}", verification="failed", **facts)
+
+
+def build_version_damaged(model: ModelRow, version: ModelVersionRow, error: str | None) -> problems.ModelDamaged:
+    """Build the problem for a version whose content is wrong or missing, with the facts that a repair depends on."""
+    return build_model_damaged(
+        error,
+        model_path=model.model_path,
+        version=version.number,
+        is_current=version.number == model.current_version,
+        is_folder=version.is_folder,
+        was_verified=version.verified_at is not None,
+    )

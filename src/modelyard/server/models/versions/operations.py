@@ -14,7 +14,7 @@ from modelyard.server.models.details import build_record_metadata
 from modelyard.server.models.operations import check_may_change, find_model
 from modelyard.server.models.tables import ModelRow, ModelVersionRow
 from modelyard.server.models.versions.access import (
-    build_model_damaged,
+    build_version_damaged,
     build_version_not_found,
     find_readable_model,
     get_readable_version,
@@ -122,7 +122,7 @@ def activate_version(session: Session, team: TeamContext, model_id: UUID, number
             verification="pending",
         )
     if version.verification == "failed":
-        raise build_model_damaged(version.verification_error)
+        raise build_version_damaged(model, version, version.verification_error)
     if number == model.current_version:
         return
     if has_doubtful_content(session, version):
