@@ -16,6 +16,7 @@ from modelyard.client.resolve_models import find_models
 from modelyard.client.settings import read_settings
 from modelyard.transfer.errors import Unreachable
 from modelyard.wire.models import Model
+from modelyard.wire.problems import SessionEnded, Unauthenticated
 from tests.cli.conftest import Command
 from tests.cli.terminal_answers import run_in_terminal
 from tests.client.model_files import write_model_file
@@ -67,7 +68,7 @@ def test_restore_of_several_goes_on_after_a_refused_one_and_says_what_was_done(
     signed_in: Command, trash: list[str]
 ) -> None:
     ran = signed_in("restore", *trash)
-    assert (ran.code, ran.out) == (1, "Restored models/loras/sketch.safetensors\n")
+    assert (ran.code, ran.out) == (4, "Restored models/loras/sketch.safetensors\n")
     assert ran.err.startswith("models/loras/ink.safetensors: ")
     assert "modelyard show loras/ink.safetensors" in ran.err
 
@@ -76,18 +77,23 @@ def test_restore_of_several_in_json_lists_what_was_done_and_what_failed(signed_i
     ran = signed_in("restore", *trash, "--json")
     document = json.loads(ran.out)
     (failed,) = document.pop("failed_list")
-    assert (ran.code, document) == (1, {"is_success": False, "model_ids": trash[1:], "not_tried_ids": []})
+    assert (ran.code, document) == (4, {"is_success": False, "model_ids": trash[1:], "not_tried_ids": []})
     assert (failed["model_id"], failed["error"]["error_code"]) == (trash[0], "model_path_taken")
 
 
-def test_change_each_after_a_lost_connection_ends_and_names_those_that_were_not_tried(
-    signed_in: Command, ink: Path, team: Team, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(Unreachable("The connection was lost."), 5), (SessionEnded("It ended."), 3), (Unauthenticated("Sign in."), 3)],
+    ids=["lost connection", "ended session", "no sign-in"],
+)
+def test_change_each_after_an_error_of_all_models_ends_and_names_those_that_were_not_tried(
+    signed_in: Command, ink: Path, team: Team, capsys: pytest.CaptureFixture[str], error: Exception, code: int
 ) -> None:
     signed_in("push", ink, *(write_model_file(ink.with_name(f"{name}.safetensors"), 2000) for name in ("one", "two")))
 
     async def change(registry: RegistryApi, model: Model) -> None:
         if "ink" not in model.model_path:
-            raise Unreachable("The connection was lost.")
+            raise error
         await registry.delete_model(model.id)
 
     async def load() -> list[Model]:
@@ -95,11 +101,12 @@ def test_change_each_after_a_lost_connection_ends_and_names_those_that_were_not_
             return await find_models(registry, ["ink", "one", "two"])
 
     terminal = Terminal(read_settings(os.environ, None, None), Output("human"))
-    with pytest.raises(typer.Exit):
+    with pytest.raises(typer.Exit) as exit_error:
         change_each(terminal, asyncio.run(load()), change, "Removed {}".format)
     printed = capsys.readouterr()
     assert printed.out == "Removed models/loras/ink.safetensors\n"
-    assert "models/loras/one.safetensors: The connection was lost." in printed.err
+    assert exit_error.value.exit_code == code
+    assert f"models/loras/one.safetensors: {error}" in printed.err
     assert "Not tried: models/loras/two.safetensors" in printed.err
 
 

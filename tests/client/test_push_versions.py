@@ -10,6 +10,7 @@ from modelyard.client.api.paging import Paging
 from modelyard.client.api.registry import RegistryApi
 from modelyard.client.settings import ClientSettings
 from modelyard.client.transfers.collect import ModelOverrides, build_version_request
+from modelyard.client.transfers.moved_models import follow_model
 from modelyard.client.transfers.path_state import VersionNotCurrent
 from modelyard.client.transfers.push import PreparedPush, Pusher, PushEvent, PushOptions
 from modelyard.client.transfers.verification import find_verified_version
@@ -17,6 +18,7 @@ from modelyard.transfer.progress import Sent
 from modelyard.wire import problems
 from modelyard.wire.models import ModelUpdate
 from modelyard.wire.teams import TeamUpdate
+from modelyard.wire.uploads import UploadRequest
 from tests.client.model_files import write_model_file
 from tests.client.pushed_models import build_request, count_sent_bytes
 from tests.client.scripted_server import Responses
@@ -86,6 +88,22 @@ async def test_push_version_while_the_model_is_moved_follows_it_without_sending_
     assert (pushed.model.id, pushed.version) == (first.model.id, 2)
     assert pushed.model.model_path == "models/checkpoints/moved.safetensors"
     assert [event.done for event in events if isinstance(event, Sent) and event.done == event.total] == [pushed.size]
+
+
+async def test_presign_version_of_an_unknown_type_follows_the_model_to_its_corrected_type(
+    pusher: Pusher, registry: RegistryApi, tmp_path: Path
+) -> None:
+    first = await pusher.push(build_request(write_model_file(tmp_path / "ink.safetensors")))
+    request = UploadRequest(
+        file_name="v2.safetensors",
+        file_size=1000,
+        model_type="lora",
+        model_path="models/lora/ink.safetensors",
+        replaces=first.model.id,
+    )
+    with pytest.raises(problems.ModelTypeUnknown):
+        await registry.presign_upload(request)
+    assert (await follow_model(registry, request, registry.presign_upload)).storage_key
 
 
 async def test_push_to_chosen_model_that_was_moved_before_the_checks_makes_its_next_version(

@@ -1,5 +1,6 @@
 """A registry whose disk damages a stored file: machines keep their good copies, and a push repairs it."""
 
+import asyncio
 import os
 import re
 import shlex
@@ -10,6 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from modelyard.client.api.registry import RegistryApi
+from modelyard.client.resolve_models import find_model
+from modelyard.client.settings import ClientSettings
+from modelyard.client.transfers.collect import ModelOverrides, build_version_request
+from modelyard.client.transfers.push import Pusher, PushSucceeded
+from modelyard.wire.models import ModelUpdate
 from tests.client.model_folders import write_model_folder
 from tests.journeys.agent_processes import FilePoller, Machine, create_machine
 from tests.journeys.command_line import CommandLine
@@ -95,6 +102,28 @@ def test_push_damaged_object_before_any_download_repairs_it(
     assert (tmp_path / "pulled" / file.name).read_bytes() == file.read_bytes()
 
 
+def test_push_of_damaged_content_to_a_chosen_model_that_was_moved_repairs_it_at_its_path(
+    registry: RunningServer, team: ApiCaller, modelyard: CommandLine, new_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    file = new_file(3 * MEBIBYTE)
+    assert modelyard.run("push", file).code == 0
+    os.truncate(find_newest_object(registry), MEBIBYTE)
+    settings = ClientSettings(None, None, None, tmp_path / "profiles.json", tmp_path / "state", tmp_path / "cache")
+
+    async def move_and_push() -> PushSucceeded:
+        async with RegistryApi(registry.url, team.token, team.team_id) as api:
+            request = build_version_request(file, await find_model(api, "ink"), ModelOverrides())
+            assert request.replaces is not None
+            await api.update_model(request.replaces, ModelUpdate(model_path="loras/moved.safetensors"))
+            return await Pusher(api, settings, lambda _: None).push(request)
+
+    pushed = asyncio.run(move_and_push())
+
+    assert (pushed.version, pushed.model.model_path) == (1, "loras/moved.safetensors")
+    assert len(modelyard.run_json("ls")["model_list"]) == 1
+    assert modelyard.run("pull", "moved", "-o", tmp_path / "pulled").code == 0
+
+
 def test_push_dry_run_of_damaged_object_says_that_it_would_be_repaired(
     registry: RunningServer, modelyard: CommandLine, new_file: Callable[..., Path]
 ) -> None:
@@ -155,7 +184,9 @@ def test_repair_that_show_says_of_a_damaged_folder_repairs_it(
 ) -> None:
     folder = write_model_folder(tmp_path / "tiny")
     assert modelyard.run("push", folder, "--as-folder", "--path", "diffusers/my tiny").code == 0
-    find_newest_object(registry).unlink()
+    weights = next(folder.rglob("*.safetensors")).read_bytes()
+    objects = (registry.data_dir / "objects").glob("*/*/*/bytes")
+    next(each for each in objects if each.read_bytes() == weights).unlink()
     assert modelyard.run("pull", "my tiny", "-o", tmp_path / "pulled").code == 6
 
     repair = re.search(

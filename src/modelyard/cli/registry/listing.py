@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from modelyard.wire.models import Model
 
 Item = TypeVar("Item")
-_SOME_FAILED = 1
 
 
 @dataclass(frozen=True)
@@ -75,11 +74,11 @@ def change_each(
     """Apply a change to each model, and print what ``describe`` returns for the path of each that was changed.
 
     Those that failed are printed on standard error, with the reason. A model that the registry refuses to change does
-    not end it, a lost connection does: the models after it are printed as not tried. ``note_done`` prints what follows
-    for those that were changed. The error of a single model is raised as it is.
+    not end it, a lost connection or an invalid sign-in does: the models after it are printed as not tried.
+    ``note_done`` prints what follows for those that were changed. The error of a single model is raised as it is.
 
     Raises:
-        Exit: a change of several failed; with 1.
+        Exit: a change of several failed; with the highest code of these failures.
     """
 
     def print_changed(model: Model) -> None:
@@ -90,7 +89,7 @@ def change_each(
             )
 
     done, failed = terminal.call_registry(lambda registry: _try_each(registry, models, change, print_changed))
-    errors = _print_failures(terminal, failed)
+    codes, errors = _print_failures(terminal, failed)
     not_tried = models[len(done) + len(failed) :]
     if not_tried:
         terminal.output.warn("Not tried: " + ", ".join(format_model_path(model.model_path) for model in not_tried))
@@ -100,7 +99,7 @@ def change_each(
         ids = {"model_ids": [each.id for each in done], "not_tried_ids": [each.id for each in not_tried]}
         terminal.output.answer(document={"is_success": not failed} | ids | {"failed_list": errors}, lines=[])
     if failed:
-        raise typer.Exit(_SOME_FAILED)
+        raise typer.Exit(max(codes))
 
 
 async def _try_each(
@@ -111,7 +110,7 @@ async def _try_each(
 ) -> tuple[list[Model], list[tuple[Model, Exception]]]:
     """Change one model after the other, as ``change_each`` says; return those changed, and those that failed."""
     from modelyard.transfer.errors import TransferFailed
-    from modelyard.wire.problems import Problem
+    from modelyard.wire.problems import Problem, SessionEnded, Unauthenticated
 
     done: list[Model] = []
     failed: list[tuple[Model, Exception]] = []
@@ -122,7 +121,7 @@ async def _try_each(
             if len(models) == 1:
                 raise
             failed.append((model, error))
-            if isinstance(error, TransferFailed):
+            if isinstance(error, TransferFailed | Unauthenticated | SessionEnded):
                 break
         else:
             done.append(model)
@@ -130,10 +129,13 @@ async def _try_each(
     return done, failed
 
 
-def _print_failures(terminal: Terminal, failed: Sequence[tuple[Model, Exception]]) -> list[dict[str, Any]]:
-    """Print why models were not changed, with each remedy once, and return the JSON objects of these failures."""
+def _print_failures(
+    terminal: Terminal, failed: Sequence[tuple[Model, Exception]]
+) -> tuple[list[int], list[dict[str, Any]]]:
+    """Print why models were not changed, with each remedy once; return the exit codes and JSON objects of these."""
     from modelyard.cli.terminal.errors import explain_failure
 
+    codes: list[int] = []
     errors: list[dict[str, Any]] = []
     remedies: list[str] = []
     for model, error in failed:
@@ -141,8 +143,9 @@ def _print_failures(terminal: Terminal, failed: Sequence[tuple[Model, Exception]
         if explanation is None:
             raise error
         terminal.output.warn(f"{format_model_path(model.model_path)}: {explanation.sentence}")
+        codes.append(explanation.exit_code)
         remedies += explanation.fix
         errors.append({"model_id": model.id, "model_path": model.model_path, "error": explanation.facts})
     for line in dict.fromkeys(remedies):
         terminal.output.warn(f"  {line}")
-    return errors
+    return codes, errors

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from modelyard.client.api.registry import RegistryApi
 from modelyard.wire.models import NewModel
-from modelyard.wire.problems import InvalidRequest
+from modelyard.wire.problems import InvalidRequest, ModelTypeUnknown
 from modelyard.wire.uploads import UploadRequest
 
 Request = TypeVar("Request", UploadRequest, NewModel)
@@ -13,7 +13,7 @@ Answer = TypeVar("Answer")
 
 
 async def follow_model(registry: RegistryApi, request: Request, send: Callable[[Request], Awaitable[Answer]]) -> Answer:
-    """Send a request, again if it replaces a model that has another path now; return the answer.
+    """Send a request, again if it replaces a model that has another path or type now; return the answer.
 
     Raises:
         ModelNotFound: the model was deleted meanwhile.
@@ -21,7 +21,7 @@ async def follow_model(registry: RegistryApi, request: Request, send: Callable[[
     """
     try:
         return await send(request)
-    except InvalidRequest:
+    except (InvalidRequest, ModelTypeUnknown):
         if request.replaces is None:
             raise
         model = await registry.get_model(request.replaces)

@@ -365,17 +365,19 @@ def _build_upload_request(request: PushRequest, size: int, file_hash: str | None
 def _build_new_model(prepared: PreparedPush, stored: StoredContent, details: SidecarDetails | None) -> NewModel:
     """Build the registration of an uploaded file; details that are not set are left out.
 
-    Only a next version has ``replaces``: content that repairs the current version is registered as before.
+    Only a next version has ``replaces``: content that repairs the current version is registered as before, and if the
+    model was chosen, at the path that it has now.
     """
     request, model, newest = prepared.request, prepared.found.model, prepared.found.newest
+    place = request if model is None or request.replaces is None else model
     next_version = {} if model is None or newest is None else {"replaces": model.id, "expected_version": newest.version}
     sidecar = {} if details is None else {"sidecar": details.build_sidecar()}
     fallback = clean_name(request.file.stem) if model is None else model.display_name
     return NewModel(
         **request.notes.model_dump(exclude_unset=True),
         **build_name_fields(request.display_name, fallback),
-        model_type=request.model_type,
-        model_path=request.model_path,
+        model_type=place.model_type,
+        model_path=place.model_path,
         storage_key=stored.storage_key,
         file_size=prepared.upload.request.file_size,
         file_hash=stored.file_hash,

@@ -327,17 +327,19 @@ async def _written_to_file(manifest: bytes) -> AsyncIterator[Path]:
 def _build_new_model(prepared: _Prepared, storage_keys: dict[str, str]) -> NewModel:
     """Build the registration of an uploaded folder; details that are not set are left out.
 
-    Only a next version has ``replaces``: content that repairs the current version is registered as before.
+    Only a next version has ``replaces``: content that repairs the current version is registered as before, and if the
+    model was chosen, at the path that it has now.
     """
     push, model, newest = prepared.request.push, prepared.found.model, prepared.found.newest
+    place = push if model is None or push.replaces is None else model
     next_version = {} if model is None or newest is None else {"replaces": model.id, "expected_version": newest.version}
     file_hash = get_file_hash(prepared.manifest)
     fallback = clean_name(push.file.name) if model is None else model.display_name
     return NewModel(
         **push.notes.model_dump(exclude_unset=True),
         **build_name_fields(push.display_name, fallback),
-        model_type=push.model_type,
-        model_path=push.model_path,
+        model_type=place.model_type,
+        model_path=place.model_path,
         storage_key=storage_keys[file_hash.removeprefix("sha256:")],
         file_size=len(prepared.manifest),
         file_hash=file_hash,
