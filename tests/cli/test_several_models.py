@@ -143,6 +143,19 @@ def test_models_whose_paths_were_sent_with_and_without_their_first_folder_are_sh
     for path in ("loras/ink.safetensors", "models/loras/sketch.safetensors"):
         assert signed_in("push", write_model_file(ink, len(path) * 100), "--path", path).code == 0
     shown = ["models/loras/ink.safetensors", "models/loras/sketch.safetensors"]
-    assert sorted(signed_in("ls", "--columns", "path", "--format", "csv").out.split()) == [*shown, "path"]
+    assert sorted(signed_in("ls", "--columns", "path", "--format", "wide").out.split()) == ["PATH", *shown]
     assert all(path in signed_in("show", path).out for path in shown)
     assert signed_in("disable", *shown).out.splitlines() == [f"Disabled {path}" for path in shown]
+
+
+def test_ls_as_csv_has_paths_as_they_are_stored(signed_in: Command, ink: Path) -> None:
+    assert signed_in("push", ink, "--path", "loras/ink.safetensors").code == 0
+    assert signed_in("ls", "--columns", "path", "--format", "csv").out.split() == ["path", "loras/ink.safetensors"]
+
+
+def test_push_and_rollback_show_a_path_with_models_and_json_has_it_as_stored(signed_in: Command, ink: Path) -> None:
+    pushed = signed_in("push", ink, "--path", "loras/ink.safetensors")
+    assert pushed.out.startswith("registered  models/loras/ink.safetensors  ")
+    assert signed_in("push", write_model_file(ink, seed=2), "--to", "ink").code == 0
+    rolled_back = signed_in("rollback", "ink", "--to", "1", "--json")
+    assert json.loads(rolled_back.out)["model_path"] == "loras/ink.safetensors"

@@ -51,7 +51,7 @@ def find_newer_version(model: Model) -> PendingVersion | None:
 
 # By the name that --columns takes; the heading is the same in capitals.
 COLUMNS: dict[str, ModelColumn] = {
-    "path": _of_text(0, lambda model: format_model_path(model.model_path)),
+    "path": ModelColumn(0, lambda model: format_model_path(model.model_path), lambda model: model.model_path),
     "name": _of_text(6, lambda model: model.display_name),
     "type": _of_text(3, lambda model: model.model_type),
     "base": _of_text(4, lambda model: model.base_model or ""),

@@ -9,6 +9,7 @@ import typer
 
 from modelyard.cli.commands import CLIENT_COMMANDS
 from modelyard.cli.terminal.completion import complete_model
+from modelyard.cli.terminal.formatting import format_model_path
 from modelyard.cli.terminal.terminal import terminal_of
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def set_picture(
     found, shown = terminal.call_registry(run)
     terminal.output.answer(
         document={"model_id": found.id, "version": found.version} | shown.model_dump(),
-        lines=[f"Set the preview of version {found.version} of {found.model_path}"],
+        lines=[f"Set the preview of version {found.version} of {format_model_path(found.model_path)}"],
         quiet=[shown.preview_url or ""],
     )
 
@@ -80,7 +81,7 @@ def remove_picture(context: typer.Context, model: ModelVersionName) -> None:
     found = terminal.call_registry(run)
     terminal.output.answer(
         document={"is_success": True, "model_id": found.id, "version": found.version},
-        lines=[f"Removed the preview of version {found.version} of {found.model_path}"],
+        lines=[f"Removed the preview of version {found.version} of {format_model_path(found.model_path)}"],
         quiet=[str(found.version)],
     )
 
@@ -105,7 +106,7 @@ def download_picture(
         """Return the model, the file to write, and the picture."""
         found = await find_model_version(registry, model)
         if found.preview_url is None:
-            raise PreviewNotFound(f"'{found.model_path}' has no preview.")
+            raise PreviewNotFound(f"'{format_model_path(found.model_path)}' has no preview.")
         target = file or Path(f"{PurePosixPath(found.model_path).stem}.preview.png")
         if target.suffix.lower() not in (".png", ".webp"):
             raise typer.BadParameter("The file has to end with .png or .webp.")

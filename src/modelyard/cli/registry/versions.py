@@ -137,7 +137,7 @@ def rollback(
         document={
             "is_success": True,
             "model_id": before.id,
-            "model_path": path,
+            "model_path": before.model_path,
             "version": number,
             "previous_version": current,
         },
@@ -167,8 +167,8 @@ async def _find_previous_version(registry: RegistryApi, model: Model) -> int:
     previous = await find_previous_version(registry, model.id)
     if previous is None:
         raise VersionNotFound(
-            f"'{model.model_path}' has no earlier version to go back to: none that was current before this one can be"
-            " downloaded."
+            f"'{format_model_path(model.model_path)}' has no earlier version to go back to: none that was current"
+            " before this one can be downloaded."
         )
     return previous
 

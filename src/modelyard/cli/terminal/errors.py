@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from modelyard.cli.terminal.formatting import format_duration, quote_word, shorten_path
+from modelyard.cli.terminal.formatting import format_duration, format_model_path, quote_word, shorten_path
 from modelyard.cli.terminal.remedies.exit_codes import REFUSED, UNREACHABLE, Table
 from modelyard.cli.terminal.remedies.invalid_values import list_invalid_values, list_refused_values
 from modelyard.cli.terminal.remedies.of_local_failures import LOCAL_FAILURES
@@ -197,7 +197,7 @@ def _list_candidates(error: BaseException) -> list[str]:
 
 def _describe(model: Model) -> str:
     """Return what a person recognizes a model by: its name, path and who pushed it."""
-    return f"'{model.display_name}', {model.model_path}, of {model.created_by.display_name}"
+    return f"'{model.display_name}', {format_model_path(model.model_path)}, of {model.created_by.display_name}"
 
 
 def _build_document(error: BaseException, sentence: str, facts: Mapping[str, Any], exit_code: int) -> dict[str, Any]:

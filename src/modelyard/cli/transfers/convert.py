@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from modelyard.cli.registry.models import ModelName
+from modelyard.cli.terminal.formatting import format_model_path
 from modelyard.cli.terminal.terminal import terminal_of
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def describe_result(converted: Model | None, error: str | None, started: Convers
     """Return the lines about the converted model: it is verified, waits to be verified, or there is none."""
     if converted is None or (error and converted.verification == "failed"):
         return [f"Not converted. {error}"]
-    done = f"Converted to {converted.model_path}, {converted.id}"
+    done = f"Converted to {format_model_path(converted.model_path)}, {converted.id}"
     return [f"{done}, but not verified yet. {error}" if error else done, *_describe_left_out(started)]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from modelyard.cli.registry.listing import ListFormat, print_list
-from modelyard.cli.terminal.formatting import format_age, format_duration
+from modelyard.cli.terminal.formatting import format_age, format_duration, format_model_path
 from modelyard.cli.terminal.remedies.exit_codes import OTHER
 from modelyard.cli.terminal.terminal import terminal_of
 from modelyard.comfyui.quoting import counted
@@ -51,9 +51,9 @@ def outdated(
     def show(checked: CheckedModel) -> None:
         """Show a result at once: the command may be ended before the last one."""
         if checked.error:
-            terminal.output.note(f"{checked.model_path}: not checked. {checked.error}")
+            terminal.output.note(f"{format_model_path(checked.model_path)}: not checked. {checked.error}")
         elif checked.newer_at_source:
-            terminal.output.note(f"{checked.model_path}: {checked.newer_at_source.name} is newer.")
+            terminal.output.note(f"{format_model_path(checked.model_path)}: {checked.newer_at_source.name} is newer.")
 
     async def find(registry: RegistryApi) -> tuple[list[CheckedModel], bool]:
         """Ask the sources, or list what is known; return also whether that failed."""
@@ -111,7 +111,7 @@ def _format_pause(until: datetime) -> str:
 def _show_ended(terminal: Terminal, run: SourceCheckRun) -> None:
     """Show which models could not be checked, and why the check ended early if it did."""
     for failed in run.failure_list:
-        terminal.output.note(f"{failed.model_path}: not checked. {failed.error}")
+        terminal.output.note(f"{format_model_path(failed.model_path)}: not checked. {failed.error}")
     unlisted = run.failure_count - len(run.failure_list)
     if unlisted > 0:
         terminal.output.note(f"{counted(unlisted, 'further model')} could not be checked.")
@@ -123,4 +123,4 @@ def _show_ended(terminal: Terminal, run: SourceCheckRun) -> None:
 def _build_row(checked: CheckedModel) -> tuple[str, ...]:
     """Return the cells of a model with a newer version: path, what the source calls it, age of the check, link."""
     newer = checked.newer_at_source
-    return (checked.model_path, newer.name, format_age(newer.checked_at), newer.url) if newer else ()
+    return (format_model_path(checked.model_path), newer.name, format_age(newer.checked_at), newer.url) if newer else ()

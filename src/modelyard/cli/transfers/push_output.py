@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from modelyard.cli.terminal.formatting import escape_unprintable, format_size, shorten_path
+from modelyard.cli.terminal.formatting import escape_unprintable, format_model_path, format_size, shorten_path
 from modelyard.cli.transfers.ignored_fields import describe_ignored
 from modelyard.cli.transfers.summary import format_summary
 from modelyard.comfyui.quoting import counted
@@ -61,7 +61,8 @@ def print_result(terminal: Terminal, result: PushResult) -> None:
             state = "" if status == "current" else f", {status}"
             shown = ", with picture" if picture is not None and picture.error is None else ""
             files = f", {counted(model.file_count, 'file')}" if model.file_count and version == model.version else ""
-            line = f"{outcome}  {model.model_path}  {format_size(size)}{files}{number}{state}{shown}  {model.id}"
+            path = format_model_path(model.model_path)
+            line = f"{outcome}  {path}  {format_size(size)}{files}{number}{state}{shown}  {model.id}"
             terminal.output.answer(document=None, lines=[line], quiet=[str(model.id)])
 
 
@@ -155,7 +156,7 @@ def build_question(terminal: Terminal, result: PushResult) -> str:
 
     facts = result.error.facts if isinstance(result, PushFailed) and isinstance(result.error, Problem) else {}
     name, path = escape_unprintable(result.file.name), str(facts.get("model_path", ""))
-    upload = f"as version {get_next_version(result)} of {escape_unprintable(path)}?"
+    upload = f"as version {get_next_version(result)} of {escape_unprintable(format_model_path(path))}?"
     if (same := facts.get("same_version")) is None:
         return f"Upload {name} {upload}"
     back = terminal.format_command("rollback", shorten_path(path), "--to", same)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from modelyard.cli.terminal.formatting import format_size, shorten_path
+from modelyard.cli.terminal.formatting import format_model_path, format_size, shorten_path
 from modelyard.cli.terminal.remedies.exit_codes import REFUSED
 from modelyard.cli.terminal.remedies.of_problems import PERMIT_PICKLES
 from modelyard.cli.transfers.push_output import build_document, get_exit_code, get_outcome, report_rejected
@@ -73,7 +73,7 @@ def _format_plan(terminal: Terminal, plan: DryRunEntry, facts: Sequence[str]) ->
     """Return what a push would do with a file or folder, and below it what to do instead, and why it is refused."""
     beside = "".join(f" with {each.name}" for each in (plan.picture, plan.sidecar) if each)
     about = ", ".join([plan.model_type, *facts[:1], format_size(plan.size), *facts[1:]])
-    line = f"would {plan.action}  {plan.file}  as {plan.model_path}  ({about}){beside}"
+    line = f"would {plan.action}  {plan.file}  as {format_model_path(plan.model_path)}  ({about}){beside}"
     fix = None if plan.permitted_by is None else PERMIT_PICKLES.format(permitted_by=plan.permitted_by)
     back = None
     if plan.same_version is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from modelyard.cli.registry.machines.arguments import MachineName
-from modelyard.cli.terminal.formatting import format_age, format_size, format_time
+from modelyard.cli.terminal.formatting import format_age, format_model_path, format_size, format_time
 from modelyard.cli.terminal.table import Column, format_table
 from modelyard.cli.terminal.terminal import Yes, terminal_of
 from modelyard.comfyui.quoting import counted
@@ -83,7 +83,7 @@ def format_preview(preview: EvictionPreview, machine: str, width: int | None) ->
     """Return the table of what a budget evicts, and sentences about it."""
     rows = [
         (
-            model.model_path,
+            format_model_path(model.model_path),
             format_size(model.file_size),
             "never" if model.last_used_at is None else format_age(model.last_used_at),
             "on the machine" if model.is_here else "not there",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from modelyard.cli.terminal.completion import complete_machine
-from modelyard.cli.terminal.formatting import format_age, format_size
+from modelyard.cli.terminal.formatting import format_age, format_model_path, format_size
 from modelyard.cli.terminal.table import Column, format_table
 from modelyard.cli.terminal.terminal import terminal_of
 from modelyard.comfyui.quoting import counted
@@ -67,7 +67,7 @@ def format_unused(
         return [f"No model is known to be unused for {counted(days, 'day')}."]
     rows = [
         (
-            model.model_path,
+            format_model_path(model.model_path),
             format_size(model.file_size),
             _format_use(model),
             _format_machines(model.agent_ids, model.agent_count),

@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 
 from modelyard.cli.commands import CLIENT_COMMANDS
 from modelyard.cli.registry.listing import ListFormat, print_list
-from modelyard.cli.terminal.formatting import format_age
+from modelyard.cli.terminal.formatting import format_age, format_model_path
 from modelyard.cli.terminal.table import Column
 from modelyard.cli.terminal.terminal import Yes, terminal_of
 
@@ -111,9 +111,9 @@ def withdraw(context: typer.Context, file: FileName) -> None:
 
 def format_findings(found: FileToTrust) -> list[str]:
     """Return what is known of a file before it is allowed."""
-    if found.findings is None:
+    if found.findings is None or found.model_path is None:
         return [found.file_hash]
     imports = [f"  imports {each.name}" for each in found.findings.import_list if not each.is_expected]
     missing = [] if found.findings.is_complete else ["  This list is not complete: the file may import other names."]
     finding = found.findings.finding or "The scan found nothing."
-    return [f"{found.model_path}: {finding}", *imports, *missing, found.file_hash]
+    return [f"{format_model_path(found.model_path)}: {finding}", *imports, *missing, found.file_hash]
