@@ -24,6 +24,7 @@ from modelyard.server.resources import open_resources
 from modelyard.server.scheduler.jobs import build_jobs
 from modelyard.wire.collections import CollectionUpdate, NewCollection, NewCollectionVersion, NewSubscription
 from modelyard.wire.problems import Unavailable
+from tests.server.collections.test_rollout_queries import build_context
 from tests.server.conftest import CHEAP
 from tests.server.environments import Environments
 from tests.server.harness import Harness
@@ -58,7 +59,7 @@ class Farm:
         self.caller = registry.create_team()
         self.database, self.team_id = registry.resources.database, UUID(self.caller.team_id)
         models = TeamModels(self.database, self.team_id)
-        self.team = models.team
+        self.team = build_context(self.caller)
         models.insert_machines(MACHINES, "gpu24")
         self.model_ids = models.insert(ModelSpec(f"ink {number}", columns=UNLABELLED) for number in range(MODELS))
         with self.database.writing(self.team_id) as session:

@@ -5,7 +5,6 @@ from uuid import UUID
 import pytest
 
 from modelyard.server.collections.rollouts.operations import get_rollout
-from modelyard.server.database.base import new_id
 from modelyard.server.identity.authentication import Caller
 from modelyard.server.teams.context import TeamContext
 from modelyard.wire.teams import Role
@@ -43,8 +42,8 @@ def count_statements(studio: Studio, rollout: str) -> tuple[int, int]:
 
 
 def build_context(team: ApiCaller) -> TeamContext:
-    """Return the team as its owner sees it."""
-    caller = Caller("user", new_id(), None, None, None, "write", "Ada Lovelace", None)
+    """Return the team as this user sees it, who is no less than an admin."""
+    caller = Caller("user", UUID(team.user_id), None, None, None, "write", "Ada Lovelace", None)
     return TeamContext(caller, UUID(team.team_id), Role.OWNER)
 
 

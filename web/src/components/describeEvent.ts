@@ -159,6 +159,10 @@ export const DESCRIBERS: Record<string, Describer> = {
     'changed',
     (facts) => `: version ${text(facts, 'version')}, ${formatCount(Number(facts.model_count), 'model')}`,
   ),
+  'collection.versions_deleted': (facts) => ({
+    verb: `deleted ${formatCount(Array.isArray(facts.versions) ? facts.versions.length : 0, 'old version')} of the collection`,
+    object: text(facts, 'name'),
+  }),
   'collection.deleted': collectionEvent('deleted'),
   'collection.rollout_started': rolloutEvent('started to roll out', (facts) =>
     facts.canary_label ? `to machines with the label ${text(facts, 'canary_label')}` : 'to all machines',

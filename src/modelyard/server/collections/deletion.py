@@ -14,7 +14,7 @@ from modelyard.server.collections.rollouts.lookup import find_last_rollout
 from modelyard.server.collections.subscribed_models import list_subscribed_agents, list_subscription_targets
 from modelyard.server.collections.tables import CollectionEntryRow, CollectionRow, CollectionVersionRow
 from modelyard.server.database.session import Database, execute_and_count
-from modelyard.server.teams.context import TeamContext
+from modelyard.server.teams.context import TeamContext, reload_team_context
 from modelyard.server.teams.permissions import Operation, check_permission
 from modelyard.wire import problems
 
@@ -24,10 +24,11 @@ def delete_collection(
 ) -> None:
     """Delete a collection with all of its versions; its models stay. Machines lose those that only it gave them.
 
-    A transaction deletes about ``most_rows`` entries. If the last one does not come, the collection stays without some
-    of its oldest versions.
+    A transaction deletes about ``most_rows`` entries, and checks the caller again. If the last one does not come, the
+    collection stays without some of its oldest versions, which the audit log names.
 
     Raises:
+        NotAMember, RoleTooLow, KeyNotAllowed, Unauthenticated: see ``reload_team_context``.
         CollectionNotFound, RoleTooLow: see ``find_collection_to_change``.
         KeyNotAllowed: the caller is an integration key.
         KeyNotAllowed, RoleTooLow: the collection is pinned or has subscriptions, and the caller is no admin.
@@ -35,11 +36,12 @@ def delete_collection(
     is_deleted = False
     while not is_deleted:
         with writing_changes(database, team.team_id) as session:
+            team = reload_team_context(session, team, Operation.COLLECTIONS_EDIT)
             collection = find_collection_to_change(session, team, collection_id)
             facts = _check_deletion(session, team, collection)
             old = _list_old_versions(session, collection, most_rows)
             if old:
-                _delete_versions(session, collection, old)
+                _delete_versions(session, team, collection, old)
             else:
                 _delete_rest(session, team, collection, facts)
                 is_deleted = True
@@ -87,11 +89,13 @@ def _choose_versions(counts: Iterable[tuple[int, int]], most_rows: int) -> list[
     return chosen
 
 
-def _delete_versions(session: Session, collection: CollectionRow, numbers: list[int]) -> None:
-    """Delete versions of a collection with their entries."""
+def _delete_versions(session: Session, team: TeamContext, collection: CollectionRow, numbers: list[int]) -> None:
+    """Delete versions of a collection with their entries, and record which."""
     for table in (CollectionEntryRow, CollectionVersionRow):
         of_versions = table.collection_id == collection.id, table.number.in_(numbers)
         execute_and_count(session, delete(table).where(*of_versions))
+    facts = {"name": collection.name, "versions": numbers}
+    audit.record(session, team.actor, team.team_id, "collection.versions_deleted", collection.id, **facts)
 
 
 def _delete_rest(session: Session, team: TeamContext, collection: CollectionRow, facts: dict[str, Any]) -> None:
