@@ -1,5 +1,6 @@
 """Changes of collections for many machines: in transactions of some rows, between which others write."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from uuid import UUID
@@ -14,6 +15,7 @@ from modelyard.server.collections.due_machines import (
     writing_changes,
 )
 from modelyard.server.collections.operations import create_collection, update_collection
+from modelyard.server.collections.rollouts.advancing import advance_rollout
 from modelyard.server.collections.subscriptions import subscribe, unsubscribe
 from modelyard.server.collections.versions import add_version
 from modelyard.server.http.middleware.metrics import Metrics
@@ -24,6 +26,7 @@ from modelyard.server.resources import open_resources
 from modelyard.server.scheduler.jobs import build_jobs
 from modelyard.wire.collections import CollectionUpdate, NewCollection, NewCollectionVersion, NewSubscription
 from modelyard.wire.problems import Unavailable
+from tests.server.agents.machine import set_last_heartbeat_ago
 from tests.server.collections.test_rollout_queries import build_context
 from tests.server.conftest import CHEAP
 from tests.server.environments import Environments
@@ -56,7 +59,7 @@ class Farm:
     """
 
     def __init__(self, registry: Harness) -> None:
-        self.caller = registry.create_team()
+        self.registry, self.caller = registry, registry.create_team()
         self.database, self.team_id = registry.resources.database, UUID(self.caller.team_id)
         models = TeamModels(self.database, self.team_id)
         self.team = build_context(self.caller)
@@ -94,6 +97,18 @@ class Farm:
             self.subscribe(_raise_interrupted)
         assert self.count_models() == [MODELS] * MACHINES_AT_ONCE
 
+    def start_empty_version_with_a_canary(self) -> UUID:
+        """Roll out a version without models, which a canary has as soon as it gets it; return the roll-out's id."""
+        path = f"/collections/{self.collection_id}"
+        assert self.caller.put(path, is_held=True).status_code == 200
+        self.add_version()
+        labelled = self.caller.put(f"/agents/{self.list_machines()[0]}", agent_labels=["gpu24", "canary"])
+        assert labelled.status_code == 200, labelled.text
+        set_last_heartbeat_ago(self.registry, self.caller, 0)
+        started = self.caller.post(f"{path}/rollouts", version=2, canary_label="canary", is_automatic=True)
+        assert started.status_code == 201, started.text
+        return UUID(started.json()["id"])
+
     def count_models(self, *, are_pinned: bool = False) -> list[int]:
         """Return how many models, or pinned ones, are assigned to each machine that has any, in no order."""
         counted = select(func.count()).where(AssignmentRow.team_id == self.team_id)
@@ -123,11 +138,15 @@ def farm(registry_without_jobs: Harness) -> Farm:
     return Farm(registry_without_jobs)
 
 
+def _do_nothing() -> None:
+    pass
+
+
 def _raise_interrupted() -> None:
     raise InterruptedError
 
 
-def test_each_transaction_changes_whole_machines_of_few_enough_rows(farm: Farm) -> None:
+def test_each_transaction_updates_as_many_whole_machines_as_20000_assignments_are_of(farm: Farm) -> None:
     steps = list[list[int]]()
     subscription = farm.subscribe(lambda: steps.append(farm.count_models()))
     assert steps == [[MODELS] * count for count in (MACHINES_AT_ONCE, 2 * MACHINES_AT_ONCE, MACHINES)]
@@ -180,11 +199,12 @@ def test_job_updates_machines_that_a_process_left_due(farm: Farm, registry_witho
     assert (farm.count_models(), farm.count_due()) == ([MODELS] * MACHINES, 0)
 
 
-def test_next_change_of_the_team_updates_machines_that_a_process_left_due(farm: Farm) -> None:
+def test_next_change_of_the_team_updates_machines_that_a_process_left_due_after_its_own_transaction(farm: Farm) -> None:
     farm.subscribe_and_break_off()
-    path = f"/collections/{farm.collection_id}/subscriptions"
-    assert farm.caller.post(path, label="no-machine-has-it").status_code == 201
-    assert (farm.count_models(), farm.count_due()) == ([MODELS] * MACHINES, 0)
+    due = list[int]()
+    farm.subscribe(lambda: due.append(farm.count_due()), label="no-machine-has-it")
+    assert due == [MACHINES_AT_ONCE + 1, 1, 0]
+    assert farm.count_models() == [MODELS] * MACHINES
 
 
 def test_new_version_between_two_transactions_is_what_all_machines_get(farm: Farm) -> None:
@@ -198,17 +218,38 @@ def test_new_version_between_two_transactions_is_what_all_machines_get(farm: Far
     assert (farm.count_models(), farm.count_due()) == ([1] * MACHINES, 0)
 
 
-def test_subscription_is_made_if_the_database_refuses_its_further_transactions(farm: Farm) -> None:
-    steps = [None, Unavailable("busy")]
+@pytest.mark.parametrize(
+    ("error", "level"),
+    [
+        pytest.param(Unavailable("busy"), logging.WARNING, id="refused"),
+        pytest.param(ArithmeticError("a bug"), logging.ERROR, id="bug"),
+    ],
+)
+def test_subscription_is_made_if_a_further_transaction_fails(
+    farm: Farm, caplog: pytest.LogCaptureFixture, error: Exception, level: int
+) -> None:
+    errors = [None, error]
 
     def fail_second() -> None:
-        if problem := steps.pop(0):
-            raise problem
+        if raised := errors.pop(0):
+            raise raised
 
     subscription = farm.subscribe(fail_second)
     listed = farm.caller.get(f"/collections/{farm.collection_id}/subscriptions").json()["subscription_list"]
     assert [each["id"] for each in listed] == [str(subscription)]
     assert farm.count_due() == 1
+    [record] = [each for each in caplog.records if each.name == "modelyard.collections"]
+    assert (record.levelno, bool(record.exc_info)) == (level, level == logging.ERROR)
+
+
+def test_job_writes_a_step_of_a_rollout_in_one_transaction_and_leaves_other_machines_due(farm: Farm) -> None:
+    farm.subscribe(_do_nothing)
+    rollout_id = farm.start_empty_version_with_a_canary()
+    due = list[int]()
+    database = WatchedDatabase(farm.database, after_writing=lambda: due.append(farm.count_due()))
+    assert advance_rollout(database.as_database(), farm.team_id, rollout_id)
+    assert due == [MACHINES - 1 - MACHINES_AT_ONCE]
+    assert farm.count_models() == [MODELS] * (MACHINES - 1 - MACHINES_AT_ONCE)
 
 
 def test_deletion_between_two_transactions_takes_the_models_from_all_machines(farm: Farm) -> None:

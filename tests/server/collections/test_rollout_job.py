@@ -7,14 +7,19 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select
 
+from modelyard.server.collections.rollouts.advancing import approve_rollout
 from modelyard.server.collections.rollouts.job import RolloutAdvancer
 from modelyard.server.collections.rollouts.progress import load_deciding_machines
 from modelyard.server.collections.tables import CollectionRow, RolloutRow
 from modelyard.server.leases import JobLease
 from modelyard.server.models.replicas.tables import AgentRow
+from modelyard.wire.problems import RolloutConflict, Unavailable
 from tests.server.agents.machine import build_states, set_last_heartbeat_ago
 from tests.server.collections.studio import INK, KAORI, Studio
+from tests.server.collections.test_rollout_queries import build_context
 from tests.server.harness import ApiCaller, Harness
+from tests.server.watched_database import WatchedDatabase
+from tests.waiting import wait_until
 
 REASON = "A file of yours is there."
 
@@ -99,7 +104,7 @@ def test_job_loads_canaries_then_all_unless_one_is_offline(studio: Studio) -> No
 def paused_job(studio: Studio) -> Iterator[None]:
     """The registry's job does not update machines that are due."""
     lease = JobLease(studio.registry.resources.database, "due machines", timedelta(hours=1))
-    assert lease.acquire()
+    wait_until(lease.acquire)
     yield
     lease.release(is_done=False)
 
@@ -112,19 +117,46 @@ def set_due(studio: Studio, *, is_due: bool) -> None:
             agent.subscriptions_due = is_due
 
 
-def test_machines_that_are_due_do_not_count_as_ready_and_keep_the_rollout_from_moving_on(
-    studio: Studio, paused_job: None
-) -> None:
+@pytest.fixture
+def due_rollout(studio: Studio, paused_job: None) -> str:
+    """A roll-out whose canary has all models, and which waits since the machines of the team are due."""
     rollout = studio.start()
-    studio.canary.begin(build_states(studio.kaori), "two")
     set_due(studio, is_due=True)
-    read = studio.read(rollout)
+    studio.canary.begin(build_states(studio.kaori), "two")
+    return rollout
+
+
+def test_machines_that_are_due_do_not_count_as_ready_and_keep_the_rollout_from_moving_on(
+    studio: Studio, due_rollout: str
+) -> None:
+    read = studio.read(due_rollout)
     assert (read["state"], read["progress"]["canaries"]["waiting"]) == ("canary", 1)
     [canary] = read["progress"]["machine_list"]
     assert (canary["models_ready"], "not updated yet" in canary["reason"]) == (0, True)
-    assert studio.act(rollout, "approve", 409)["error_code"] == "rollout_conflict"
     set_due(studio, is_due=False)
-    assert studio.read(rollout)["state"] == "waiting_for_approval"
-    set_due(studio, is_due=True)
-    assert studio.read(rollout)["state"] == "waiting_for_approval"
+    assert studio.read(due_rollout)["state"] == "waiting_for_approval"
     assert studio.list_events() == ["started", "waiting_for_approval"]
+
+
+def test_approve_updates_machines_that_are_due_before(studio: Studio, due_rollout: str) -> None:
+    studio.act(due_rollout, "approve")
+    assert studio.read(due_rollout)["state"] == "rolling_out"
+    assert studio.list_desired() == ([KAORI], [KAORI])
+
+
+def test_approve_is_refused_if_machines_that_are_due_cannot_be_updated(studio: Studio, due_rollout: str) -> None:
+    set_due(studio, is_due=False)
+    assert studio.read(due_rollout)["state"] == "waiting_for_approval"
+
+    def change_and_refuse() -> None:
+        set_due(studio, is_due=True)
+        raise Unavailable("busy")
+
+    set_due(studio, is_due=True)
+    database = WatchedDatabase(studio.registry.resources.database, after_writing=change_and_refuse).as_database()
+    ids = UUID(studio.path[-36:]), UUID(due_rollout[-36:])
+    with pytest.raises(RolloutConflict) as error:
+        approve_rollout(database, build_context(studio.team), *ids)
+    assert "still getting what was changed before" in error.value.detail
+    assert studio.read(due_rollout)["state"] == "waiting_for_approval"
+    assert studio.list_desired() == ([KAORI], [INK])

@@ -102,5 +102,5 @@ def _delete_rest(session: Session, team: TeamContext, collection: CollectionRow,
     """Delete a collection with what it still has, and take from machines what only it gave them."""
     agents = list_subscribed_agents(session, collection)
     session.delete(collection)
-    update_or_mark(session, team.team_id, agents)
+    update_or_mark(session, agents)
     audit.record(session, team.actor, team.team_id, "collection.deleted", collection.id, **facts)

@@ -147,7 +147,7 @@ def update_collection(session: Session, team: TeamContext, collection_id: UUID, 
     collection.updated_at = now()
     # Conflicts of pins name the collection.
     if "is_pinned" in changed or ("name" in changed and collection.is_pinned):
-        update_or_mark(session, team.team_id, list_subscribed_agents(session, collection))
+        update_or_mark(session, list_subscribed_agents(session, collection))
     name_fact = {"renamed_from": before} if "name" in changed else {"name": before}
     audit.record(session, team.actor, team.team_id, "collection.changed", collection.id, **(name_fact | changed))
     return collection.id

@@ -27,6 +27,8 @@ from modelyard.server.teams.context import TeamContext
 
 # Of more than so many versions, a conflict names the first.
 _MAX_NAMED = 3
+# The versions of collections that a machine gets, in the order of the collections.
+Versions = tuple[tuple[UUID, int], ...]
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,6 @@ class SubscriptionTargets:
 
     labels: list[str]
     agent_ids: list[str]
-
-
-# The versions of collections that a machine gets, in the order of the collections.
-Versions = tuple[tuple[UUID, int], ...]
 
 
 class _Subscriptions(NamedTuple):

@@ -138,6 +138,6 @@ def _record(session: Session, team: TeamContext, action: str, collection: Collec
     else:
         agent = session.get_one(AgentRow, row.agent_number)
         agents, of = [agent], {"agent_id": agent.agent_id}
-    update_or_mark(session, team.team_id, agents)
+    update_or_mark(session, agents)
     facts = {"name": collection.name} | of
     audit.record(session, team.actor, team.team_id, action, collection.id, **facts)

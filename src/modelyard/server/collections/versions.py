@@ -93,7 +93,7 @@ def add_version(session: Session, team: TeamContext, collection_id: UUID, new: N
     insert_version(session, team, collection, entries, new.note)
     if is_followed:
         collection.rolled_out_version = collection.latest_version
-        update_or_mark(session, team.team_id, list_subscribed_agents(session, collection))
+        update_or_mark(session, list_subscribed_agents(session, collection))
     facts = {"name": collection.name, "version": collection.latest_version, "model_count": len(entries)}
     audit.record(session, team.actor, team.team_id, "collection.version_created", collection.id, **facts)
     return AddedVersion(collection.latest_version, is_new=True)

@@ -9,7 +9,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from modelyard.server.audit.operations import record_system_event
-from modelyard.server.collections.due_machines import has_due_machines, writing_changes
+from modelyard.server.collections.due_machines import (
+    has_due_machines,
+    try_to_update_due_machines,
+    writing_changes,
+)
 from modelyard.server.collections.rollouts.decisions import Conditions, Step, decide_step, describe_obstacle
 from modelyard.server.collections.rollouts.lookup import build_conflict, find_rollout_to_change
 from modelyard.server.collections.rollouts.operations import (
@@ -44,12 +48,13 @@ def list_running_rollouts(database: Database) -> Sequence[tuple[UUID, UUID]]:
 def advance_rollout(database: Database, team_id: UUID, rollout_id: UUID) -> bool:
     """Write the next step of a running roll-out, if it has changed; return whether it has.
 
-    The step is decided without the team's write lock first, and again with it if there is something to write.
+    The step is decided without the team's write lock first, and again with it if there is something to write. Machines
+    that its transaction leaves due are left to their job.
     """
     with database.reading() as session:
         if not _decide(session, rollout_id):
             return False
-    with writing_changes(database, team_id) as session:
+    with database.writing(team_id) as session:
         step = _decide(session, rollout_id)
         if step is not None:
             _apply(session, session.get_one(RolloutRow, rollout_id), step)
@@ -62,12 +67,14 @@ def approve_rollout(
     """Let a roll-out go on to all subscribed machines; one that does so already stays as it is. Returns its id.
 
     What the canaries have reported since the job looked at them counts: if one has failed, the roll-out fails. With
-    ``without_canaries`` it goes on if all of them are offline or gone, and the event says which.
+    ``without_canaries`` it goes on if all of them are offline or gone, and the event says which. Machines that are due
+    are updated first.
 
     Raises:
         CollectionNotFound, RolloutNotFound: see ``find_rollout_to_change``.
-        RolloutConflict: its canaries are not ready, one has failed, it has ended, or machines of the team are due.
+        RolloutConflict: its canaries are not ready, one has failed, it has ended, or due machines cannot be updated.
     """
+    try_to_update_due_machines(database, team.team_id)
     with writing_changes(database, team.team_id) as session:
         collection, rollout = find_rollout_to_change(session, team, collection_id, rollout_id)
         if rollout.state in ("rolling_out", "finished"):

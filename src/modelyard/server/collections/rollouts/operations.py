@@ -205,7 +205,7 @@ def set_state(rollout: RolloutRow, state: RolloutState) -> None:
 
 def update_machines(session: Session, collection: CollectionRow) -> None:
     """Give the subscribed machines of a collection the version that each should get now."""
-    update_or_mark(session, collection.team_id, list_subscribed_agents(session, collection))
+    update_or_mark(session, list_subscribed_agents(session, collection))
 
 
 def build_facts(collection: CollectionRow, rollout: RolloutRow) -> dict[str, Any]:
