@@ -4,10 +4,12 @@ Every function is called while the team's write lock is held, so no other writer
 change in the same transaction as the states. The module ``reports`` computes what a report changes.
 """
 
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, delete, func, insert, select, true, update
+from sqlalchemy import ColumnElement, Row, and_, bindparam, case, delete, func, insert, select, true, update
 from sqlalchemy.orm import Session
 
 from modelyard.server.database.session import get_table
@@ -58,16 +60,14 @@ def _change_counts(session: Session, count: ColumnElement[int], changes: CountCh
             session.connection().execute(update(_models).where(_models.c.id.in_(ids)).values({count: count + change}))
 
 
-def _recount_ready_agents(session: Session, ids: Collection[UUID]) -> None:
-    """Set ``ModelRow.agents_ready`` and ``agents_unloaded`` of these models to the numbers of their states."""
-    if not ids:
-        return
+def _recount_ready_agents(session: Session, model_id: UUID) -> None:
+    """Set ``ModelRow.agents_ready`` and ``agents_unloaded`` of a model to the numbers of its states."""
     ready, unloaded = (
         select(func.count()).where(_states.c.model_id == _models.c.id, condition).scalar_subquery()
         for condition in (_is_ready, _is_unloaded)
     )
     counts = {"agents_ready": ready, "agents_unloaded": unloaded}
-    session.connection().execute(update(_models).where(_models.c.id.in_(ids)).values(counts))
+    session.connection().execute(update(_models).where(_models.c.id == model_id).values(counts))
 
 
 def recount_ready_models(session: Session, agent: AgentRow) -> None:
@@ -102,7 +102,7 @@ def delete_undesired_states(session: Session, model: ModelRow) -> None:
     connection.execute(
         update(_agents).where(_agents.c.number.in_(ready)).values(models_ready=_agents.c.models_ready - 1)
     )
-    _recount_ready_agents(session, [model.id])
+    _recount_ready_agents(session, model.id)
 
 
 def delete_states_of_replaced_content(session: Session, model: ModelRow) -> None:
@@ -130,7 +130,7 @@ def _delete_states_of_model(session: Session, model: ModelRow, condition: Column
         update(_agents).where(_agents.c.number.in_(ready)).values(models_ready=_agents.c.models_ready - 1)
     )
     connection.execute(delete(_states).where(of_model))
-    _recount_ready_agents(session, [model.id])
+    _recount_ready_agents(session, model.id)
     session.refresh(model, ["agents_ready", "agents_unloaded"])
 
 
@@ -174,19 +174,37 @@ def delete_states(
     """
     by_number = {agent.number: agent for agent in agents}
     of_pairs = and_(_states.c.agent_number.in_(by_number), _states.c.model_id.in_(ids), condition)
-    connection = session.connection()
-    found = connection.execute(
-        select(_states.c.agent_number, func.sum(case((_is_ready, 1), else_=0)))
-        .where(of_pairs)
-        .group_by(_states.c.agent_number)
-    ).all()
-    if not found:
+    of_agents = _count_ready_states(session, _states.c.agent_number, of_pairs)
+    if not of_agents:
         return []
-    connection.execute(delete(_states).where(of_pairs))
-    _recount_ready_agents(session, ids)
-    for number, ready in found:
+    of_models = _count_ready_states(session, _states.c.model_id, of_pairs)
+    session.connection().execute(delete(_states).where(of_pairs))
+    _subtract_from_counts(session, of_models)
+    for number, ready, _ in of_agents:
         by_number[number].models_ready -= ready
-    return [by_number[number] for number, _ in found]
+    return [by_number[number] for number, _, _ in of_agents]
+
+
+def _count_ready_states(
+    session: Session, by: ColumnElement[Any], condition: ColumnElement[bool]
+) -> Sequence[Row[Any, int, int]]:
+    """Return each machine or model that has states which meet a condition: how many are ready, and not loaded."""
+    ready, unloaded = (func.sum(case((each, 1), else_=0)) for each in (_is_ready, _is_unloaded))
+    return session.connection().execute(select(by, ready, unloaded).where(condition).group_by(by)).all()
+
+
+def _subtract_from_counts(session: Session, of_models: Iterable[Row[Any, int, int]]) -> None:
+    """Subtract the counts of deleted states from those of their models; models with equal ones by one statement."""
+    by_counts = defaultdict[tuple[int, int], list[UUID]](list)
+    for model_id, ready, unloaded in of_models:
+        by_counts[ready, unloaded].append(model_id)
+    for (ready, unloaded), ids in by_counts.items():
+        if ready:
+            counts = {
+                "agents_ready": _models.c.agents_ready - ready,
+                "agents_unloaded": _models.c.agents_unloaded - unloaded,
+            }
+            session.connection().execute(update(_models).where(_models.c.id.in_(ids)).values(counts))
 
 
 def delete_agent_states(session: Session, agent: AgentRow) -> None:
