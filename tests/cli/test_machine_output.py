@@ -20,16 +20,16 @@ def test_build_fields_version_has_the_platform_if_it_is_known(platform: str, sho
 
 
 def test_format_models_says_a_shared_reason_once_and_with_all_names_and_other_models_in_the_table() -> None:
-    reasons = {f"loras/{name}.sft": "No space." for name in "abde"} | {"vae/c.sft": "Another file is there."}
+    reasons = {f"loras/{name}.sft": "No space." for name in "ab"} | {"models/loras/d.sft": "No space."}
+    reasons |= {"vae/c.sft": "Another file is there.", "models/vae/e.sft": "Failed."}
     states: dict[str, Any] = {"state": "blocked", "desired_by": "labels", "bytes_done": 0, "file_size": 5}
     models = [
-        AgentModel.model_construct(None, model_path=f"models/{path}", reason=reason, **states)
-        for path, reason in reasons.items()
+        AgentModel.model_construct(None, model_path=path, reason=reason, **states) for path, reason in reasons.items()
     ]
     lines = [str(line).rstrip() for line in format_models(models, None)]
-    names = "    loras/a.sft, loras/b.sft, loras/d.sft, loras/e.sft"
-    assert lines[:3] == ["", "4 models blocked: No space.", names]
-    assert [line.split()[0] for line in lines[3:]] == ["MODEL", "models/vae/c.sft"]
+    names = "    models/loras/a.sft, models/loras/b.sft, models/loras/d.sft"
+    assert lines[:3] == ["", "3 models blocked: No space.", names]
+    assert [line.split()[0] for line in lines[3:]] == ["MODEL", "models/vae/c.sft", "models/vae/e.sft"]
     assert format_models([], None) == []
 
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from modelyard.cli.terminal.formatting import format_age, format_duration, format_size, format_time
+from modelyard.cli.terminal.formatting import (
+    format_age,
+    format_duration,
+    format_model_path,
+    format_size,
+    format_time,
+    shorten_path,
+)
 from modelyard.cli.terminal.reasons import format_reason
 from modelyard.cli.terminal.table import format_table
 from modelyard.comfyui.quoting import counted
@@ -42,13 +49,17 @@ def format_models(models: Sequence[AgentModel], width: int | None) -> list[str |
     ``width`` is as in ``format_table``.
     """
     shared = [each for each in group_by_reason(models) if len(each.model_paths) > 1]
-    paths = {path for each in shared for path in each.model_paths}
-    alone = [model for model in models if model.model_path.removeprefix("models/") not in paths]
+    grouped = {path for each in shared for path in each.model_paths}
+    alone = [model for model in models if shorten_path(model.model_path) not in grouped]
     lines: list[str | Line] = [""] if models else []
     for each in shared:
-        lines += format_reason(len(each.model_paths), each.state, each.reason, each.model_paths, width)
+        paths = [format_model_path(path) for path in each.model_paths]
+        lines += format_reason(len(paths), each.state, each.reason, paths, width)
     headings = ("MODEL", "STATE", "DESIRED BY", "DOWNLOADED", "REASON")
-    rows = [(each.model_path, each.state, each.desired_by, format_progress(each), each.reason or "") for each in alone]
+    rows = [
+        (format_model_path(each.model_path), each.state, each.desired_by, format_progress(each), each.reason or "")
+        for each in alone
+    ]
     return [*lines, *(format_table(headings, rows, width) if rows else [])]
 
 
