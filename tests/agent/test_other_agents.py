@@ -34,20 +34,22 @@ def warn(machine: AgentMachine) -> str | None:
     return describe_other_agents(options.state_dir, options.settings, options.credentials.url)
 
 
-def test_first_start_after_another_agent_warns_once_and_names_the_command_that_adopts(
+def test_first_start_after_another_agent_warns_once_and_names_the_command_that_lists_what_it_adopts(
     team: ApiCaller, old: AgentMachine, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     more = tmp_path / "more models"
     more.mkdir()
     renamed = rename(team, old, models_dir=[old.models, more])
-    command = f"modelyard agent adopt --models-dir={old.models} '--models-dir={more}' --agent-id=studio-07"
+    command = f"modelyard agent adopt --models-dir={old.models} '--models-dir={more}' --agent-id=studio-07 --dry-run"
 
     assert renamed.reconcile_once() is not None
     assert renamed.reconcile_once() is not None
 
     assert [each for each in caplog.messages if "render-07" in each] == [
         "The agent 'render-07' has run in these folders. What it placed counts as your own files for this one. If this"
-        f" machine was renamed, stop this agent and run: {command}"
+        " machine was renamed, stop this agent and let it adopt them. It takes all files at models' places that have"
+        " the content of the team's models, also those that you put there. Look first, then run this without --dry-run:"
+        f" {command}"
     ]
     assert old.has_file("loras/ink.safetensors")
 

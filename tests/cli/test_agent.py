@@ -165,11 +165,12 @@ def test_agent_adopt_as_the_conflict_names_it_uses_folders_and_name_of_the_agent
     assert (ran.code, ran.out) == (0, f"{folder / 'loras' / 'ink.safetensors'}\nAdopted 1 file.\n")
 
 
-def test_agent_adopt_without_folders_names_a_command_for_each_agent_that_has_run(
+def test_agent_adopt_without_folders_names_a_command_for_each_agent_with_a_readable_status(
     run_once: Callable[[], None], as_agent: Command, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     agents = home / "XDG_STATE_HOME" / "modelyard" / "agents"
     (agents / "never-ran").mkdir(parents=True)
+    (agents / "unreadable" / "status.json").mkdir(parents=True)
     monkeypatch.setenv("MODELYARD_AGENT_AGENT_ID", "elsewhere")
     other = as_agent("agent", "adopt")
     assert (other.code, "--comfyui DIR or --models-dir DIR" in other.err) == (2, True)

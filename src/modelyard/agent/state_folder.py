@@ -9,6 +9,8 @@
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -163,6 +165,18 @@ def list_agent_ids(state_dir: Path) -> list[str]:
         return sorted(path.name for path in (state_dir / "agents").iterdir() if path.is_dir())
     except OSError:
         return []
+
+
+def read_statuses(state_dir: Path) -> Iterator[tuple[str, StatusSnapshot]]:
+    """Yield the agents below ``state_dir`` with their last written statuses, except those that cannot be read.
+
+    Sorted by id, which is that of the folder. Blocking.
+    """
+    for agent_id in list_agent_ids(state_dir):
+        with suppress(OSError):
+            status = StateFolder(state_dir, agent_id).read_status()
+            if status is not None:
+                yield agent_id, status
 
 
 def to_json_document(status: StatusSnapshot, *, is_running: bool) -> dict[str, object]:

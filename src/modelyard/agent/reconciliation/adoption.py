@@ -2,12 +2,11 @@
 
 import shlex
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from modelyard.agent.settings import AgentSettings
-from modelyard.agent.state_folder import StateFolder, list_agent_ids
+from modelyard.agent.state_folder import StateFolder, read_statuses
 from modelyard.comfyui.layout import Install
 from modelyard.sync.desired import DesiredModel, build_desired_state
 from modelyard.sync.inventory.inventory import Inventory
@@ -72,32 +71,31 @@ def describe_other_agents(state_dir: Path, settings: AgentSettings, url: str) ->
     """
     if StateFolder(state_dir, settings.agent_id).read_status() is not None:
         return None
-    others = [f"'{each}'" for each in _find_other_agents(state_dir, settings, url)]
+    # This agent is not among them, because it has no status.
+    others = [f"'{each}'" for each in _find_agents(state_dir, settings, url)]
     if not others:
         return None
     folders = [f"--comfyui={folder}" for folder in settings.comfyui]
     folders += [f"--models-dir={folder}" for folder in settings.models_dir]
-    command = shlex.join(["modelyard", "agent", "adopt", *folders, f"--agent-id={settings.agent_id}"])
+    command = shlex.join(["modelyard", "agent", "adopt", *folders, f"--agent-id={settings.agent_id}", "--dry-run"])
     subject, verb, it = ("agent", "has", "it") if len(others) == 1 else ("agents", "have", "they")
     return (
         f"The {subject} {', '.join(others)} {verb} run in these folders. What {it} placed counts as your own files for"
-        f" this one. If this machine was renamed, stop this agent and run: {command}"
+        " this one. If this machine was renamed, stop this agent and let it adopt them. It takes all files at models'"
+        " places that have the content of the team's models, also those that you put there. Look first, then run this"
+        f" without --dry-run: {command}"
     )
 
 
-def _find_other_agents(state_dir: Path, settings: AgentSettings, url: str) -> Iterator[str]:
-    """Yield the names of other agents that last ran with this registry and at least one of these folders, as written.
+def _find_agents(state_dir: Path, settings: AgentSettings, url: str) -> Iterator[str]:
+    """Yield the names of agents that last ran with this registry and at least one of these folders, as written.
 
     The folders themselves are not looked at, because their disk may not respond.
     """
-    own = {str(folder) for folder in (*settings.comfyui, *settings.models_dir)}
-    for agent_id in list_agent_ids(state_dir):
-        if agent_id == settings.agent_id:
-            continue
-        with suppress(OSError):
-            status = StateFolder(state_dir, agent_id).read_status()
-            if status is not None and status.url == url and not own.isdisjoint(status.folders):
-                yield agent_id
+    folders = {str(folder) for folder in (*settings.comfyui, *settings.models_dir)}
+    for agent_id, status in read_statuses(state_dir):
+        if status.url == url and not folders.isdisjoint(status.folders):
+            yield agent_id
 
 
 def _find_at_place(version: DesiredModel, held: Inventory) -> Iterable[AdoptableFile]:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from modelyard.agent.reconciliation.adoption import AdoptableFile
     from modelyard.agent.settings import AgentSettings
-    from modelyard.agent.state_folder import StateFolder
     from modelyard.client.api.registry import RegistryApi
     from modelyard.wire.models import Model
 
@@ -36,9 +35,9 @@ def adopt_files(
 ) -> None:
     """Let this machine's agent manage the files that it placed before its state was lost. Stop the agent first.
 
-    A file is adopted if it is in a model's place and has the content of a version that the team has, also in its
-    trash. The agent replaces and removes adopted files. The machine's own key cannot list the versions: sign in, or set
-    MODELYARD_TOKEN to another key (sk- or dk-), which may be one that only reads.
+    A file, also one that you put there, is adopted if it is in a model's place and has the content of a version that
+    the team has, also in its trash. The agent replaces and removes adopted files. The machine's own key cannot list the
+    versions: sign in, or set MODELYARD_TOKEN to another key (sk- or dk-), which may be one that only reads.
 
     Without --comfyui and --models-dir, the folders are those of the agent when it ran last.
 
@@ -81,26 +80,20 @@ def _read_settings(terminal: Terminal, **flags: object) -> AgentSettings:
         ValueError: neither the settings nor an agent of their name that has run here name folders.
     """
     from modelyard.agent.roots import add_folders_of_last_agent
-    from modelyard.agent.state_folder import StateFolder, list_agent_ids
+    from modelyard.agent.state_folder import StateFolder, read_statuses
 
     state_dir = terminal.settings.state_dir
     settings = read_known_agent_settings(terminal, **flags)
     settings = add_folders_of_last_agent(settings, StateFolder(state_dir, settings.agent_id))
     if settings.comfyui or settings.models_dir:
         return settings
-    others = [each for each in list_agent_ids(state_dir) if _has_folders(StateFolder(state_dir, each))]
+    others = [each for each, status in read_statuses(state_dir) if status.comfyui_dirs or status.models_dirs]
     if not others:
         raise ValueError(
             "No agent has run here. Name the models folders: modelyard agent adopt --comfyui DIR or --models-dir DIR"
         )
     commands = "\n".join(f"  modelyard agent adopt --agent-id {each}" for each in others)
     raise ValueError(f"No agent '{settings.agent_id}' has run here. Name an agent that has:\n{commands}")
-
-
-def _has_folders(folder: StateFolder) -> bool:
-    """Return whether the last status of an agent names its folders."""
-    status = folder.read_status()
-    return status is not None and bool(status.comfyui_dirs or status.models_dirs)
 
 
 def _call_with_account(
