@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,28 @@ from tests.client.model_folders import read_folder, write_model_folder
 
 pytestmark = pytest.mark.slow
 
+PART = "model-00001-of-00002.safetensors"
+
 
 @pytest.fixture
 def tiny(tmp_path: Path) -> Path:
     return write_model_folder(tmp_path / "source" / "tiny")
+
+
+def write_parts(folder: Path, seed: int = 1) -> Path:
+    """Write weights in two parts with their index, and return their folder."""
+    parts = [PART, PART.replace("00001-", "00002-")]
+    for part in parts:
+        write_model_file(folder / part, seed=seed)
+    index = {"metadata": {}, "weight_map": {str(number): part for number, part in enumerate(parts)}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    return folder
+
+
+def read_command(text: str, remedy: str) -> list[str]:
+    """Return the words after ``modelyard`` of the command of a remedy that a text contains."""
+    line = next(line for line in text.splitlines() if remedy in line)
+    return shlex.split(line.partition(": modelyard ")[2])
 
 
 def test_pushed_folder_is_listed_shown_pulled_and_replaced(signed_in: Command, tiny: Path, tmp_path: Path) -> None:
@@ -91,15 +110,45 @@ def test_push_of_tree_with_pipeline_exits_2_with_its_command_and_takes_the_other
     assert "--replace" not in pushed.err
     assert "ink.safetensors" in pushed.out
     assert "unet" not in pushed.out
-    command = next(line for line in pushed.err.splitlines() if "Push it as one: " in line).partition("modelyard ")[2]
-    assert command == " ".join(["push", str(tiny), *options, "--as-folder", "--type", "diffusers"])
-    assert signed_in(*command.split()).code == 0
+    command = read_command(pushed.err, "Push it as one")
+    assert command == ["push", str(tiny), *options, "--as-folder", "--type", "diffusers"]
+    assert signed_in(*command).code == 0
 
 
 def test_push_of_pipeline_to_model_exits_2_and_names_the_option(signed_in: Command, tiny: Path, ink: Path) -> None:
     assert signed_in("push", ink, "--type", "loras").code == 0
     refused = signed_in("push", tiny, "--to", "ink")
-    assert (refused.code, "Push it with --as-folder" in refused.err) == (2, True)
+    assert refused.code == 2
+    assert read_command(refused.err, "Push it as one") == ["push", str(tiny), "--to", "ink", "--as-folder"]
+
+
+@pytest.mark.parametrize("options", [("--path", "models/diffusers/sdxl"), ("--name", "Base"), ("--to", "base")])
+def test_push_of_pipeline_with_single_file_for_one_file_exits_2_with_the_command_that_pushes_the_folder(
+    signed_in: Command, tiny: Path, options: tuple[str, ...]
+) -> None:
+    assert signed_in("push", tiny, "--as-folder", "--path", "models/diffusers/base").code == 0
+    write_model_file(tiny / "sd_xl_base_1.0.safetensors")
+    refused = signed_in("push", tiny, *options)
+    assert (refused.code, refused.out) == (2, "")
+    command = read_command(refused.err, "Push it as one")
+    again = signed_in(*command, *(["--replace"] if "--to" in options else []))
+    assert (again.code, "5 files" in again.out) == (0, True), again.err
+
+
+def test_push_of_folder_with_parts_and_another_file_sends_no_part_and_its_command_pushes_the_folder(
+    signed_in: Command, tmp_path: Path
+) -> None:
+    folder = write_parts(tmp_path / "qwen")
+    write_model_file(folder / "optimizer.safetensors", seed=3)
+    pushed = signed_in("push", folder, "--type", "LLM")
+    assert pushed.code == 2
+    assert f'"{folder}" has parts of a model' in pushed.err
+    assert signed_in("ls", "--columns", "path", "--format", "csv").out.split() == [
+        "path",
+        "models/LLM/optimizer.safetensors",
+    ]
+    again = signed_in(*read_command(pushed.err, "Push it as one"))
+    assert (again.code, "models/LLM/qwen " in again.out) == (0, True), again.err
 
 
 @pytest.fixture
@@ -135,20 +184,44 @@ def test_push_variant_with_name_of_many_models_keeps_the_variant_and_takes_a_fre
     assert "--path models/controlnet/depth_2.fp16.safetensors" in refused.err
 
 
-def test_push_part_with_name_of_many_models_offers_its_folder_and_no_path(signed_in: Command, tmp_path: Path) -> None:
-    name = "model-00001-of-00002.safetensors"
-    one, other = (write_model_file(tmp_path / each / name, seed=seed) for seed, each in enumerate(("one", "other")))
-    assert signed_in("push", one, "--type", "LLM").code == 0
-    refused = signed_in("push", other, "--type", "LLM")
-    assert f"modelyard push {other.parent} --as-folder" in refused.err
-    assert ("--path" in refused.err, "--replace" in refused.err) == (False, False)
-    assert "--as-folder" in signed_in("push", other, "--type", "LLM", "--dry-run").out
-
-
-def test_push_file_with_name_of_many_models_in_a_folder_of_its_own_offers_the_replacement(
-    signed_in: Command, tmp_path: Path
+@pytest.mark.parametrize(
+    "options",
+    [("--type", "LLM"), ("--path", "models/LLM/"), ("--path", f"models/LLM/{PART}"), ("--type", "LLM", "--label", "a")],
+)
+def test_push_part_at_taken_path_exits_4_with_the_command_that_pushes_its_folder(
+    signed_in: Command, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
-    file = tmp_path / "models" / "controlnet" / "depth" / "diffusion_pytorch_model.safetensors"
+    assert signed_in("push", write_parts(tmp_path / "one", seed=2) / PART, "--type", "LLM").code == 0
+    folder = write_parts(tmp_path / "my other")
+    refused = signed_in("push", folder / PART, *options)
+    assert (refused.code, "--replace" in refused.err) == (4, False)
+    pushed = signed_in(*read_command(refused.err, "It is a part of a model"), "--json")
+    assert pushed.code == 0, pushed.err
+    model = json.loads(pushed.out)["files"][0]["model"]
+    assert (model["model_path"], model["file_count"]) == ("models/LLM/my other", 3)
+    assert model["required_labels"] == (["a"] if "--label" in options else [])
+    dry = signed_in("push", folder / PART, *options, "--dry-run")
+    assert ("--as-folder" in dry.out, "--replace" in dry.out) == (True, False)
+
+
+@pytest.mark.parametrize("other", ["private.safetensors", None])
+def test_push_part_in_folder_that_is_not_one_model_does_not_offer_the_folder(
+    signed_in: Command, tmp_path: Path, other: str | None
+) -> None:
+    assert signed_in("push", write_parts(tmp_path / "one", seed=2) / PART, "--type", "text_encoders").code == 0
+    folder = write_parts(tmp_path / "models" / "text_encoders" if other is None else tmp_path / "Downloads")
+    if other is not None:
+        write_model_file(folder / other)
+    refused = signed_in("push", folder / PART, "--type", "text_encoders")
+    assert (refused.code, "--as-folder" in refused.err) == (4, False)
+    assert "--as-folder" not in signed_in("push", folder / PART, "--type", "text_encoders", "--dry-run").out
+
+
+@pytest.mark.parametrize("folder", ["models/controlnet/depth", "models/controlnet", "models/t2i_adapter", "controlnet"])
+def test_push_file_with_name_of_many_models_in_its_own_or_a_type_folder_offers_the_replacement(
+    signed_in: Command, tmp_path: Path, folder: str
+) -> None:
+    file = tmp_path / folder / "diffusion_pytorch_model.safetensors"
     assert signed_in("push", write_model_file(file)).code == 0
     refused = signed_in("push", write_model_file(file, seed=2))
     assert (refused.code, "--replace" in refused.err, "own: modelyard" in refused.err) == (4, True, False)

@@ -135,11 +135,36 @@ def test_select_files_of_pipeline_takes_model_files_directly_in_it(tmp_path: Pat
     assert [each.file for each in selected if isinstance(each, RejectedFile)] == [tmp_path / "sdxl"]
 
 
-def test_select_files_of_folder_with_one_indexed_part_among_other_models_takes_each_file(tmp_path: Path) -> None:
-    for file in ("model.safetensors.index.json", "model-00001-of-00002.safetensors", "ink.safetensors"):
+@pytest.mark.parametrize("other", ["ink.safetensors", "training_args.bin", "sub/ink.safetensors"])
+def test_select_files_of_folder_with_indexed_parts_among_other_models_rejects_it_and_takes_the_others(
+    tmp_path: Path, other: str
+) -> None:
+    for file in ("model.safetensors.index.json", "model-00001-of-00002.safetensors", "consolidated.safetensors", other):
         write_model_file(tmp_path / file)
     selected = select_files([str(tmp_path)], LORA)
-    assert get_paths(selected) == ["models/loras/ink.safetensors", "models/loras/model-00001-of-00002.safetensors"]
+    assert sorted(get_paths(selected)) == sorted(["models/loras/consolidated.safetensors", f"models/loras/{other}"])
+    (rejected,) = [each for each in selected if isinstance(each, RejectedFile)]
+    assert isinstance(rejected.error, FolderIsOneModel)
+    assert rejected.file == tmp_path
+
+
+@pytest.mark.parametrize(
+    "overrides", [ModelOverrides(display_name="SDXL"), ModelOverrides(model_path="models/diffusers/sdxl")]
+)
+def test_select_files_one_name_or_path_for_pipeline_with_single_file_rejects_the_folder_alone(
+    tmp_path: Path, overrides: ModelOverrides
+) -> None:
+    for file in ("model_index.json", "sd_xl_base_1.0.safetensors"):
+        write_model_file(tmp_path / "sdxl" / file)
+    assert get_errors(select_files([str(tmp_path)], overrides)) == [FolderIsOneModel]
+
+
+def test_select_version_file_of_pipeline_with_single_file_raises_folder_is_one_model(tmp_path: Path) -> None:
+    for file in ("model_index.json", "sd_xl_base_1.0.safetensors"):
+        write_model_file(tmp_path / "sdxl" / file)
+    with pytest.raises(FolderIsOneModel) as raised:
+        select_version_file([str(tmp_path)])
+    assert raised.value.folder == tmp_path / "sdxl"
 
 
 def test_select_files_of_pipeline_with_typed_path_suggests_the_type_of_the_path(tmp_path: Path) -> None:

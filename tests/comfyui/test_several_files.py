@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from modelyard.comfyui.model_files.several_files import (
+    find_indexed_parts,
     find_missing_parts,
     is_common_name,
     is_index,
@@ -124,6 +125,11 @@ def test_is_index_of_other_name_is_false(name: str) -> None:
 )
 def test_is_one_model_by_the_names_of_the_files(names: list[str], expected: bool) -> None:
     assert is_one_model(names) is expected
+
+
+def test_find_indexed_parts_leaves_out_other_model_files_and_parts_without_index() -> None:
+    names = ["m.safetensors.index.json", "m-00001-of-00002.safetensors", "n-00001-of-00002.safetensors", "ink.bin"]
+    assert find_indexed_parts(names) == {"m-00001-of-00002.safetensors"}
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from modelyard.comfyui.model_files.several_files import is_one_model, is_part
+from modelyard.comfyui.model_files.several_files import find_indexed_parts, is_one_model, is_part
 from modelyard.comfyui.type_detection import detect_type
 from modelyard.wire.formats import find_format
 from modelyard.wire.model_folders import CORE_FOLDERS, DIFFUSERS_FOLDER, KEY_BY_FOLDER, find_node_folder
@@ -135,7 +135,8 @@ def list_model_files(folder: Path) -> Iterator[Path]:
     Links are followed, each folder is visited once, and hidden names are skipped. What has a model's name but is no
     file, such as a broken link, is yielded too. Of a folder that cannot be read, or that is one model, the folder is
     yielded instead of what is in it; then model files directly in it that are no parts, such as the whole model in one
-    file that publishers put beside a pipeline.
+    file that publishers put beside a pipeline. Of a folder with parts beside their index and other model files, the
+    folder is yielded instead of the parts.
     """
     yield from _walk(folder, set())
 
@@ -150,16 +151,26 @@ def _walk(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
     if (status.st_dev, status.st_ino) in seen:
         return  # visited before, through a link
     seen.add((status.st_dev, status.st_ino))
-    is_whole = is_one_model({entry.name for entry in entries}) and not _has_many_models(folder.absolute())
-    if is_whole:
+    entries = [entry for entry in entries if not entry.name.startswith(".")]
+    names = set() if has_many_models(folder) else {entry.name for entry in entries}
+    is_whole = is_one_model(names)
+    parts = set(filter(is_part, names)) if is_whole else find_indexed_parts(names)
+    if is_whole or parts:
         yield folder
     for entry in entries:
-        if entry.name.startswith("."):
-            continue
         if is_folder(entry):
             yield from () if is_whole else _walk(entry, seen)
-        elif find_format(entry.name) is not None and not (is_whole and is_part(entry.name)):
+        elif find_format(entry.name) is not None and entry.name not in parts:
             yield entry
+
+
+def is_one_model_folder(folder: Path) -> bool:
+    """Return whether a folder is one model by the names of its files; False if it cannot be read. Blocking."""
+    try:
+        names = {entry.name for entry in folder.iterdir() if not entry.name.startswith(".")}
+    except OSError:
+        return False
+    return is_one_model(names) and not has_many_models(folder)
 
 
 def is_folder(path: Path) -> bool:
@@ -178,8 +189,9 @@ def _find_in_diffusers(folder: PurePath) -> ModelLocation | None:
     return _build_location(folder.parts[in_models[-1] :]) if in_models else None
 
 
-def _has_many_models(folder: PurePath) -> bool:
+def has_many_models(folder: Path) -> bool:
     """Return whether a folder is one of ComfyUI's or of a custom node's, such as ``models/text_encoders``."""
+    folder = folder.absolute()
     is_known = folder.name == DIFFUSERS_FOLDER or _is_type_folder(folder.name)
     return is_known and folder.parent.name.casefold() == "models"
 

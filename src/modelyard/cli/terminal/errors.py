@@ -57,12 +57,23 @@ def explain_failure(
         return None
     exit_code, fixes = _adjust(row, error, typed)
     facts = _get_facts(error)
-    words = build_words(typed, file) | _get_words(error, facts, typed)
+    words = build_words(typed, _find_folder(error) or file) | _get_words(error, facts, typed)
     lines = [line for fix in fixes if (line := _fill(fix, words)) is not None]
     sentence = _get_message(error, typed)
     lines += _list_candidates(error)
     document = _build_document(error, sentence, facts, exit_code) | {"fix": lines}
     return Explanation(sentence, exit_code, lines, document)
+
+
+def _find_folder(error: BaseException) -> Path | None:
+    """Return the folder that is to be pushed as one model instead of what failed; None for other failures."""
+    match error:
+        case FolderIsOneModel():
+            return error.folder
+        case problems.ModelPathTaken() if isinstance(folder := error.facts.get("own_folder"), str):
+            return Path(folder)
+        case _:
+            return None
 
 
 def _find_row(error: BaseException) -> tuple[int, tuple[str, ...]] | None:
@@ -136,6 +147,7 @@ def _get_words(error: BaseException, facts: Mapping[str, Any], typed: TypedComma
 
     ``raw`` has them unquoted, for options that ``{again:…}`` adds. ``retry_in`` is ``retry_after`` as a duration,
     ``model`` the path of the model, or else its id, and ``known_path`` the typed path with the type that is suggested.
+    ``folder_options`` push a folder as one model.
     Of damaged content, ``copy`` is what to push, and ``repair_path`` a path for a model that is only pushed to repair.
     """
     known = {name: value for name, value in facts.items() if value is not None}
@@ -152,6 +164,10 @@ def _get_words(error: BaseException, facts: Mapping[str, Any], typed: TypedComma
         words["copy"] = "DIR --as-folder" if known.get("is_folder") else "FILE"
         stem, dot, extension = (shorten_path(path), "", "") if known.get("is_folder") else path.rpartition(".")
         words["repair_path"] = quote_word(shorten_path(f"{stem}_repair{dot}{extension}"))
+    if isinstance(error, FolderIsOneModel):
+        words["folder_options"] = f"--as-folder\n--type {error.model_type}" if error.model_type else "--as-folder"
+    elif "own_folder_path" in known:
+        words["folder_options"] = f"--as-folder\n--path {known['own_folder_path']}"
     if isinstance(seconds := known.get("retry_after"), int | float):
         words["retry_in"] = format_duration(seconds)
     if isinstance(error, AccountRequired) and error.url:

@@ -16,6 +16,7 @@ from modelyard.comfyui.model_locations import (
     find_folder_location,
     find_location,
     is_folder,
+    is_one_model_folder,
     list_model_files,
 )
 from modelyard.wire.model_folders import DIFFUSERS_FOLDER, LANGUAGE_MODEL_FOLDER
@@ -28,11 +29,19 @@ class NothingToPush(ValueError):
 
 
 class FolderIsOneModel(ValueError):
-    """A folder whose files are one model would be pushed as a model for each; ``model_type`` is that of the folder."""
+    """A folder whose files, or some of them, are one model would be pushed as a model for each.
 
-    def __init__(self, folder: Path, model_type: str) -> None:
-        super().__init__(f'"{folder}" is one model of several files, so they are not pushed as models of their own.')
-        self.model_type = model_type
+    ``model_type`` is that of the folder; None if it becomes the version of a model, which has a type.
+    """
+
+    def __init__(self, folder: Path, model_type: str | None) -> None:
+        super().__init__(
+            f'"{folder}" is one model of several files, so they are not pushed as models of their own.'
+            if is_one_model_folder(folder)
+            else f'"{folder}" has parts of a model, which are not pushed as models of their own, and other model files.'
+            " If these are not of that model, move the parts, their index and what belongs to them to another folder."
+        )
+        self.folder, self.model_type = folder, model_type
 
 
 class DuplicateModelPath(ValueError):
@@ -96,6 +105,8 @@ class RejectedFile:
 def select_files(arguments: Sequence[str], overrides: ModelOverrides) -> list[PushRequest | RejectedFile]:
     """Expand the arguments of a push to push requests and rejected files, in their order; uses no network.
 
+    With a name or path for one file, these are only the folders that are one model, if there are any.
+
     Blocking: finds the files, and reads the content of those whose path does not tell their type.
 
     Raises:
@@ -107,7 +118,9 @@ def select_files(arguments: Sequence[str], overrides: ModelOverrides) -> list[Pu
     is_for_one_file = overrides.display_name is not None or not (
         overrides.model_path is None or overrides.model_path.endswith("/")
     )
-    if len(files) > 1 and is_for_one_file:
+    if is_for_one_file and (folders := [each for each in files if is_folder(each[0])]):
+        files = folders
+    elif len(files) > 1 and is_for_one_file:
         raise NothingToPush(
             f"--name and --path are for one file, but there are {len(files)} files. A --path that ends with a slash"
             " is a folder for all of them."
@@ -121,14 +134,16 @@ def select_version_file(arguments: Sequence[str]) -> Path:
 
     Raises:
         NothingToPush: the arguments name no file or several, or the file is empty or not a regular one.
+        FolderIsOneModel: they name a folder that is one model, or contain one.
         OSError: it cannot be read.
     """
     files = [file for argument in arguments for file, _ in _expand_argument(argument)]
+    for folder in filter(is_folder, files):
+        _check_file(folder)
+        raise FolderIsOneModel(folder, None)
     if len(files) != 1:
         raise NothingToPush(f"--to is for one file, but there are {len(files)} files.")
     _check_file(files[0])
-    if is_folder(files[0]):
-        raise NothingToPush(f'"{files[0]}" is one model of several files. Push it with --as-folder.')
     return files[0]
 
 

@@ -170,7 +170,7 @@ def _advise(own: OwnPlace | None) -> str:
     if own is None:
         return "To upload it as the next version of that model, add --replace."
     if own.folder is not None:
-        return f'It is a part of a model. To push the model, push its folder "{own.folder}" with --as-folder.'
+        return f'It is a part of a model. To push it, push "{own.folder}" with --as-folder --path {own.path}'
     return f"Files of many models have this name. To give it a path of its own, add --path {own.path}"
 
 

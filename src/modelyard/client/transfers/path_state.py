@@ -148,9 +148,11 @@ async def get_newest_versions(registry: RegistryApi, model: Model) -> list[Model
 def build_path_taken(model: Model, found: PathState, own: OwnPlace | None) -> problems.ModelPathTaken:
     """Build the problem that the registry itself would raise, but only after the upload.
 
-    The facts ``own_path`` and ``own_folder`` are those of ``own``: the model at the path is then probably another one.
+    With ``own``, the model at the path is probably another one: the fact ``own_path`` is a path of the file's own, or
+    ``own_folder_path`` that of the folder ``own_folder``.
     """
-    own = own or OwnPlace()
+    folder = None if own is None or own.folder is None else str(own.folder)
+    own_path = None if own is None else own.path
     same = f" This file is the same as its version {found.same_version}." if found.same_version else ""
     return problems.ModelPathTaken(
         f"A model with other content is at '{model.model_path}'.{same}",
@@ -159,8 +161,9 @@ def build_path_taken(model: Model, found: PathState, own: OwnPlace | None) -> pr
         held_hash=model.file_hash,
         version=found.next_version - 1,
         same_version=found.same_version,
-        own_path=own.path,
-        own_folder=None if own.folder is None else str(own.folder),
+        own_path=None if folder else own_path,
+        own_folder=folder,
+        own_folder_path=own_path if folder else None,
     )
 
 

@@ -36,16 +36,16 @@ class MissingParts:
 
 def is_one_model(file_names: Collection[str]) -> bool:
     """Return whether a folder with these files is a pipeline, or all its weights are parts beside their index."""
-    return PIPELINE_INDEX in file_names or _are_parts(file_names)
+    weights = {name for name in file_names if find_format(name) is not None}
+    return PIPELINE_INDEX in file_names or (bool(weights) and weights == find_indexed_parts(file_names))
 
 
-def _are_parts(file_names: Collection[str]) -> bool:
-    """Return whether all model files are parts of weights whose index is beside them, and there are some."""
-    weights = [name for name in file_names if find_format(name) is not None]
+def find_indexed_parts(file_names: Collection[str]) -> set[str]:
+    """Return the names of model files that are parts of weights whose index is beside them."""
     indexes = [index for name in file_names if (index := _INDEX.fullmatch(name)) is not None]
     indexed = {f"{index[1]}.{index[2]}" if index[2] else index[1] for index in indexes} | {each[1] for each in indexes}
-    stems = {part[1] if (part := _PART.fullmatch(name)) else None for name in weights}
-    return bool(stems) and stems <= indexed
+    parts = filter(None, map(_PART.fullmatch, file_names))
+    return {part[0] for part in parts if part[1] in indexed and find_format(part[0]) is not None}
 
 
 def is_index(path: str) -> bool:

@@ -83,7 +83,7 @@ _SELECTION: Table = {
     FolderIsOneModel: (
         USAGE,
         (
-            "Push it as one: {again:--as-folder\n--type {raw[model_type]}}",
+            "Push it as one, with all its files: {again:{folder_options}}",
             "Or push one file of it by its name: modelyard push FILE",
         ),
     ),

@@ -118,7 +118,7 @@ _MODELS: Table = {
             "Upload yours as its next version: {again:--replace}",
             "Or use another path: {again:--path {raw[free_path]}}",
             "Files of many models have this name. Give yours a path of its own: {again:--path {raw[own_path]}}",
-            "It is a part of a model. Push its folder as one: modelyard push {own_folder} --as-folder",
+            "It is a part of a model. Push its folder as one: {again:{folder_options}}",
             "Move that one: modelyard edit {model} --path {free_path} (then: modelyard restore {restored_id})",
             "Or remove it: modelyard rm {model} (then: modelyard restore {restored_id})",
         ),
