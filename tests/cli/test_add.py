@@ -25,8 +25,8 @@ def test_add_links_of_both_sources_imports_verified_models(importing: Command, f
     added = importing("add", *links, "--yes")
     assert added.code == 0, added.err
     assert [line.partition(":")[0] for line in added.out.splitlines()] == [
-        "loras/ink.safetensors",
-        "loras/ink_portraits_.safetensors",
+        "models/loras/ink.safetensors",
+        "models/loras/ink_portraits_.safetensors",
     ]
     models = json.loads(importing("ls", "--json").out)["model_list"]
     assert {each["verification"] for each in models} == {"verified"}

@@ -71,6 +71,24 @@ def test_explain_path_taken_leaves_out_options_that_the_command_lacks() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("words", "facts", "command"),
+    [
+        (("pull", "ink@1"), {"model_path": "models/loras/ink.gguf", "was_verified": False}, "loras/ink.gguf"),
+        (("rollback", "--", "-x"), {"model_path": "models/loras/ink.gguf", "was_verified": False}, "loras/ink.gguf"),
+        (("convert", "ink"), {}, "ink"),
+    ],
+)
+def test_explain_content_that_failed_verification_lists_the_versions_and_promises_no_repair(
+    words: tuple[str, ...], facts: dict[str, object], command: str
+) -> None:
+    explanation = explain_failure(problems.ModelDamaged("Damaged.", **facts), _type(*words))
+    assert explanation is not None
+    [line] = explanation.fix
+    assert line.endswith(f": modelyard version ls {command}")
+    assert "repair" not in line
+
+
 def test_explain_path_taken_for_restored_model_names_both() -> None:
     known = {"model_id": "7", "free_path": "loras/ink_2.safetensors"}
     restoring = explain_failure(problems.ModelPathTaken("Taken.", restored_id="9", **known), _type("restore", "9"))
@@ -108,7 +126,7 @@ def test_explain_failure_document_has_the_remedies() -> None:
     assert (
         explanation.facts["fix"]
         == explanation.fix
-        == ["List the models: modelyard ls", "Similar: loras/ink.safetensors"]
+        == ["List the models: modelyard ls", "Similar: models/loras/ink.safetensors"]
     )
 
 

@@ -29,7 +29,7 @@ def build_ended(model: Model | None) -> EndedImport:
 
 
 OUTCOMES = {
-    "verified": (build_model("verified"), f"imported, {ID}", f"Converted to a.safetensors, {ID}"),
+    "verified": (build_model("verified"), f"imported, {ID}", f"Converted to models/a.safetensors, {ID}"),
     "refused": (
         build_model("failed", "It is no model."),
         "not imported. It is no model.",
@@ -38,7 +38,7 @@ OUTCOMES = {
     "not verified yet": (
         build_model("pending", "It is tried again."),
         f"imported, {ID}, but not verified yet. It is tried again.",
-        f"Converted to a.safetensors, {ID}, but not verified yet. It is tried again.",
+        f"Converted to models/a.safetensors, {ID}, but not verified yet. It is tried again.",
     ),
     "missing": (None, "not imported. No space.", "Not converted. No space."),
 }
@@ -48,7 +48,7 @@ OUTCOMES = {
 def test_ended_import_says_what_became_of_the_model(case: str) -> None:
     model, imported, converted = OUTCOMES[case]
     ended = build_ended(model)
-    assert format_ended(ended) == f"a.safetensors: {imported}"
+    assert format_ended(ended) == f"models/a.safetensors: {imported}"
     assert describe_result(*read_result(ended), STARTED) == [converted]
     assert bool(ended.error) == (case != "verified")
 
@@ -56,9 +56,13 @@ def test_ended_import_says_what_became_of_the_model(case: str) -> None:
 @pytest.mark.parametrize(
     ("model", "error", "line"),
     [
-        (build_model("verified"), None, f"Converted to a.safetensors, {ID}"),
-        (build_model("failed", "Damaged."), None, f"Converted to a.safetensors, {ID}"),
-        (build_model("pending", "Again."), "Again.", f"Converted to a.safetensors, {ID}, but not verified yet. Again."),
+        (build_model("verified"), None, f"Converted to models/a.safetensors, {ID}"),
+        (build_model("failed", "Damaged."), None, f"Converted to models/a.safetensors, {ID}"),
+        (
+            build_model("pending", "Again."),
+            "Again.",
+            f"Converted to models/a.safetensors, {ID}, but not verified yet. Again.",
+        ),
     ],
     ids=["verified", "damaged since", "not verified yet"],
 )

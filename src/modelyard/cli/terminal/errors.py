@@ -114,6 +114,7 @@ def _adjust(
             return exit_code, fixes[position : position + 1]
         case problems.ModelDamaged():
             position = (1 if error.facts.get("is_current") else 2) if error.facts.get("was_verified") else 0
+            position = position if error.facts.get("model_path") else 3
             return exit_code, fixes[position : position + 1]
         case problems.KeyNotAllowed() if os.environ.get("MODELYARD_TOKEN"):
             return exit_code, REPLACED_VARIABLE
@@ -206,7 +207,7 @@ def _list_candidates(error: BaseException) -> list[str]:
             lines = [f"{quote_word(reference)}  ({_describe(model)})" for reference, model in matches[:MAX_LISTED]]
             return lines if len(matches) <= MAX_LISTED else [*lines, f"… and {len(matches) - MAX_LISTED} more"]
         case problems.ModelNotFound() if isinstance(similar := error.facts.get("similar"), list):
-            return [f"Similar: {path}" for path in similar]
+            return [f"Similar: {format_model_path(path)}" for path in similar]
         case _:
             return []
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from modelyard.cli.terminal.formatting import format_size
+from modelyard.cli.terminal.formatting import format_model_path, format_size
 from modelyard.cli.terminal.table import format_table
 from modelyard.comfyui.quoting import counted
 
@@ -29,7 +29,7 @@ def format_drafts(drafts: Sequence[ImportDraft], imports: Sequence[NewImport]) -
         (
             draft.source.name,
             format_size(new.file_size) if new.file_size else "unknown",
-            new.model_path,
+            format_model_path(new.model_path),
             draft.base_model or "",
             draft.license or "",
         )
@@ -79,7 +79,7 @@ def run_imports(terminal: Terminal, imports: Sequence[NewImport]) -> list[EndedI
 
 def _print_followed(view: ProgressView, new: NewImport, name: str) -> None:
     """Print whose import is waited for instead of starting another one."""
-    message = f"{new.model_path}: {name} imports it already. Waiting for that import."
+    message = f"{format_model_path(new.model_path)}: {name} imports it already. Waiting for that import."
     view.print_above(lambda: typer.echo(message, err=True))
 
 
@@ -108,8 +108,8 @@ def format_ended(ended: EndedImport | RefusedImport) -> str:
     from modelyard.client.imports import RefusedImport
 
     if isinstance(ended, RefusedImport):
-        return f"{ended.model_path}: not imported. {ended.error}"
-    path = ended.record.model_path
+        return f"{format_model_path(ended.model_path)}: not imported. {ended.error}"
+    path = format_model_path(ended.record.model_path)
     if ended.error and not ended.is_waiting:
         return f"{path}: not imported. {ended.error}"
     imported = f"{path}: imported, {ended.record.model_id}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from modelyard.cli.registry.listing import ListFormat, print_list
-from modelyard.cli.terminal.formatting import format_age, format_fields, format_size, format_time
+from modelyard.cli.terminal.formatting import format_age, format_fields, format_model_path, format_size, format_time
 from modelyard.cli.terminal.table import format_table
 from modelyard.comfyui.quoting import counted
 
@@ -102,8 +102,7 @@ def _describe_rolled_out(found: Collection) -> str:
 
 def _build_model_row(each: CollectionModel) -> tuple[str, ...]:
     """Return the cells of a model of a collection."""
-    path = each.model_path.removeprefix("models/")
-    return path, str(each.version), format_size(each.file_size), _describe_change(each)
+    return format_model_path(each.model_path), str(each.version), format_size(each.file_size), _describe_change(each)
 
 
 def _describe_change(each: CollectionModel) -> str:
@@ -188,4 +187,4 @@ def _build_change_row(change: str, each: ListedModel, previous: int | None = Non
     """Return the cells of a model that was changed; ``previous`` is the version that it had."""
     version = str(each.version) if previous is None else f"{previous} -> {each.version}"
     digest = each.file_hash.removeprefix("sha256:")[:12]
-    return change, each.model_path.removeprefix("models/"), version, format_size(each.file_size), digest
+    return change, format_model_path(each.model_path), version, format_size(each.file_size), digest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from modelyard.cli.terminal.formatting import format_fields, format_time
+from modelyard.cli.terminal.formatting import format_fields, format_model_path, format_time
 from modelyard.cli.terminal.table import format_table
 from modelyard.comfyui.quoting import counted
 
@@ -57,8 +57,8 @@ def print_rollout(terminal: Terminal, collection: Collection, last: Rollout) -> 
 def _build_row(each: RolloutMachine) -> tuple[str, ...]:
     """Return the cells of a machine of a roll-out."""
     models = f"{each.models_ready} of {each.models_total}"
-    path = (each.model_path or "").removeprefix("models/")
-    reason = f"{path}: {each.reason}" if each.reason else ""
+    path = "" if each.model_path is None else f"{format_model_path(each.model_path)}: "
+    reason = f"{path}{each.reason}" if each.reason else ""
     return each.agent_id, "canary" if each.is_canary else "", each.state, models, reason
 
 

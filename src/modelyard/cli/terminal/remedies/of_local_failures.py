@@ -46,8 +46,7 @@ _TRANSFERS: Table = {
         (
             "Run it again: {again}",
             "If that fails too, the file is damaged at the registry or on the way from it. The registry reads its files"
-            " again regularly, and says whether this one is damaged and how it is repaired: modelyard show"
-            " {typed_model}",
+            " again regularly, and shows which versions are damaged: modelyard version ls {typed_model}",
         ),
     ),
     transfer_errors.TargetExists: (

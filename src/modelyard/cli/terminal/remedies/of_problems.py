@@ -169,11 +169,13 @@ _MODELS: Table = {
     problems.ModelDamaged: (
         BYTES_WRONG,
         (
-            "See what is wrong with it, and how it is repaired: modelyard show {typed_model}",
+            "List its versions, to use an earlier one: modelyard version ls {model}",
             "Push an intact copy to its path: modelyard push {copy} --path {model}",
             # Of an earlier version; at the path of the model, it would become the current one.
             "Push an intact copy of this version as another model, with a label that no machine has, and remove that:"
             " modelyard push {copy} --path {repair_path} --label only-for-repair (then: modelyard rm {repair_path})",
+            # Of content that is not asked for as a version.
+            "See which of its versions are damaged: modelyard version ls {typed_model}",
         ),
     ),
     problems.LoadersChanged: (REFUSED, ("Run it again: {again}",)),
