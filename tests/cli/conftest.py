@@ -1,6 +1,7 @@
 """Fixtures of the command line tests: the program, a registry and the home folder of a new user."""
 
 import os
+import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +25,12 @@ class Ran(NamedTuple):
 
 
 Command = Callable[..., Ran]
+
+
+def read_command(text: str, remedy: str) -> list[str]:
+    """Return the words after ``modelyard`` of the command of a remedy that a text contains."""
+    line = next(line for line in text.splitlines() if remedy in line)
+    return shlex.split(line.partition(": modelyard ")[2])
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Small folders of the diffusers layout for tests, which are pushed to and pulled from a real registry."""
+"""Small folders that are one model for tests, which are pushed to and pulled from a real registry."""
 
 import asyncio
 import json
@@ -16,6 +16,8 @@ from tests.client.model_files import write_model_file
 
 TINY_FILES = ["model_index.json", "tokenizer/merges.txt", "unet/config.json", "unet/model.safetensors"]
 
+PART = "model-00001-of-00002.safetensors"
+
 
 def write_model_folder(folder: Path, word: str = "ink", size: int = 1000) -> Path:
     """Write a pipeline with one model of ``size`` bytes, and return its path; another word gives other content."""
@@ -27,6 +29,16 @@ def write_model_folder(folder: Path, word: str = "ink", size: int = 1000) -> Pat
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(content)
     write_model_file(folder / "unet" / "model.safetensors", size, seed=len(word))
+    return folder
+
+
+def write_parts(folder: Path, seed: int = 1) -> Path:
+    """Write weights in two parts with their index, and return their folder."""
+    parts = [PART, PART.replace("00001-", "00002-")]
+    for part in parts:
+        write_model_file(folder / part, seed=seed)
+    index = {"metadata": {}, "weight_map": {str(number): part for number, part in enumerate(parts)}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     return folder
 
 
