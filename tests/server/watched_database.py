@@ -1,6 +1,6 @@
 """A database that records statements, and calls functions of a test between transactions, in the thread of these."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import cast
@@ -18,11 +18,15 @@ def _do_nothing() -> None:
 
 @dataclass
 class WatchedDatabase:
-    """A registry's database that records the statements of each transaction, and calls a function after each."""
+    """A registry's database that records the statements of each transaction, and calls a function after each.
+
+    ``before_commit`` has a function for each of the first transactions that write, called at its end.
+    """
 
     database: Database
     after_reading: Callable[[], None] = _do_nothing
     after_writing: Callable[[], None] = _do_nothing
+    before_commit: Sequence[Callable[[], None]] = ()
     read: list[str] = field(default_factory=list, init=False)
     written: list[list[str]] = field(default_factory=list, init=False)
 
@@ -37,6 +41,8 @@ class WatchedDatabase:
     def writing(self, team_id: UUID) -> Iterator[Session]:
         with record_statements(self.database.engine) as statements, self.database.writing(team_id) as session:
             yield session
+            for call in self.before_commit[len(self.written) :][:1]:
+                call()
         self.written.append(statements)
         self.after_writing()
 

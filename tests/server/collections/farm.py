@@ -1,12 +1,12 @@
 """A team with many machines, and a collection of many models, for changes that take several transactions."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from modelyard.server.collections.due_machines import ROWS_PER_TRANSACTION, writing_changes
@@ -16,6 +16,7 @@ from modelyard.server.collections.versions import add_version
 from modelyard.server.models.replicas.tables import AgentModelRow, AgentRow, AssignmentRow
 from modelyard.server.models.tables import ModelRow
 from modelyard.wire.collections import CollectionUpdate, NewCollection, NewCollectionVersion, NewSubscription
+from modelyard.wire.problems import Unavailable
 from tests.server.agents.machine import set_last_heartbeat_ago
 from tests.server.collections.test_rollout_queries import build_context
 from tests.server.harness import Harness
@@ -41,6 +42,10 @@ def do_nothing() -> None:
 
 def raise_interrupted() -> None:
     raise InterruptedError
+
+
+def raise_unavailable() -> None:
+    raise Unavailable("busy")
 
 
 def _build_state(of: tuple[int, UUID], state: str, reason: str | None) -> dict[str, Any]:
@@ -94,6 +99,31 @@ class Farm:
         with pytest.raises(InterruptedError):
             self.subscribe(raise_interrupted)
         assert self.count_models() == [MODELS] * MACHINES_AT_ONCE
+
+    def subscribe_and_refuse_second_transaction(self) -> None:
+        """Subscribe the machines; the database refuses what the second transaction has written."""
+        database = WatchedDatabase(self.database, before_commit=[do_nothing, raise_unavailable])
+        with writing_changes(database.as_database(), self.team_id) as session:
+            subscribe(session, self.team, self.collection_id, NewSubscription(label="gpu24"))
+
+    @contextmanager
+    def breaking_updates_of(self, agent_id: str) -> Iterator[None]:
+        """Let the database refuse more than one assignment of a machine in the block."""
+        with self.database.writing(self.team_id) as session:
+            of_machine = AgentRow.team_id == self.team_id, AgentRow.agent_id == agent_id
+            number = session.scalars(select(AgentRow.number).where(*of_machine)).one()
+            condition = f"agent_number = {number}"
+            session.execute(text(f"CREATE UNIQUE INDEX ix_broken ON assignments (agent_number) WHERE {condition}"))
+        try:
+            yield
+        finally:
+            with self.database.writing(self.team_id) as session:
+                session.execute(text("DROP INDEX ix_broken"))
+
+    def list_subscriptions(self) -> list[str]:
+        """Return the labels that are subscribed to the collection."""
+        listed = self.caller.get(f"/collections/{self.collection_id}/subscriptions").json()["subscription_list"]
+        return [each["label"] for each in listed]
 
     def start_empty_version_with_a_canary(self) -> UUID:
         """Roll out a version without models, which a canary has as soon as it gets it; return the roll-out's id."""

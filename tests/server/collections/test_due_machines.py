@@ -38,6 +38,11 @@ def farm(registry_without_jobs: Harness) -> Farm:
     return Farm(registry_without_jobs)
 
 
+def list_records(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    """Return what was logged about collections."""
+    return [each for each in caplog.records if each.name == "modelyard.collections"]
+
+
 def test_each_transaction_updates_whole_machines_with_20000_assignments_at_most(farm: Farm) -> None:
     steps = list[list[int]]()
     subscription = farm.subscribe(lambda: steps.append(farm.count_models()))
@@ -110,28 +115,54 @@ def test_new_version_between_two_transactions_is_what_all_machines_get(farm: Far
     assert (farm.count_models(), farm.count_due()) == ([1] * MACHINES, 0)
 
 
-@pytest.mark.parametrize(
-    ("error", "level"),
-    [
-        pytest.param(Unavailable("busy"), logging.WARNING, id="refused"),
-        pytest.param(ArithmeticError("a bug"), logging.ERROR, id="bug"),
-    ],
-)
-def test_subscription_is_made_if_a_further_transaction_fails(
-    farm: Farm, caplog: pytest.LogCaptureFixture, error: Exception, level: int
+def test_subscription_is_made_if_the_database_refuses_a_further_transaction(
+    farm: Farm, caplog: pytest.LogCaptureFixture
 ) -> None:
-    errors = [None, error]
+    farm.subscribe_and_refuse_second_transaction()
+    assert farm.list_subscriptions() == ["gpu24"]
+    assert (farm.count_models(), farm.count_due()) == ([MODELS] * MACHINES_AT_ONCE, MACHINES_AT_ONCE + 1)
+    [record] = list_records(caplog)
+    assert (record.levelno, bool(record.exc_info)) == (logging.WARNING, False)
 
-    def fail_second() -> None:
-        if raised := errors.pop(0):
-            raise raised
 
-    subscription = farm.subscribe(fail_second)
-    listed = farm.caller.get(f"/collections/{farm.collection_id}/subscriptions").json()["subscription_list"]
-    assert [each["id"] for each in listed] == [str(subscription)]
-    assert farm.count_due() == 1
-    [record] = [each for each in caplog.records if each.name == "modelyard.collections"]
-    assert (record.levelno, bool(record.exc_info)) == (level, level == logging.ERROR)
+@pytest.mark.parametrize("index", [0, MACHINES_AT_ONCE + 1], ids=["in_the_first_transaction", "in_a_further_one"])
+def test_machine_that_cannot_be_updated_keeps_no_other_from_its_models(
+    farm: Farm, caplog: pytest.LogCaptureFixture, index: int
+) -> None:
+    broken = farm.list_machines()[index]
+    with farm.breaking_updates_of(broken):
+        farm.subscribe(do_nothing)
+        assert farm.list_subscriptions() == ["gpu24"]
+        assert (farm.count_models(), farm.list_machines(are_due=True)) == ([MODELS] * (MACHINES - 1), [broken])
+        assert all(record.exc_info for record in list_records(caplog))
+        assert [each.__dict__["machine"] for each in list_records(caplog) if "machine" in each.__dict__] == [broken]
+
+
+def test_collection_can_be_changed_while_one_of_its_machines_cannot_be_updated(farm: Farm) -> None:
+    broken = farm.list_machines()[MACHINES_AT_ONCE + 1]
+    path = f"/collections/{farm.collection_id}"
+    with farm.breaking_updates_of(broken):
+        assert farm.caller.post(f"{path}/subscriptions", label="gpu24").status_code == 201
+        assert farm.caller.put(path, is_pinned=True).status_code == 200
+        assert farm.count_models(are_pinned=True) == [MODELS] * (MACHINES - 1)
+        assert farm.list_machines(are_due=True) == [broken]
+        [subscription] = farm.caller.get(f"{path}/subscriptions").json()["subscription_list"]
+        assert farm.caller.delete(f"{path}/subscriptions/{subscription['id']}").status_code == 204
+        assert (farm.count_models(), farm.count_due()) == ([], 0)
+
+
+def test_job_updates_the_machines_after_one_that_cannot_be_updated_and_fails(
+    farm: Farm, registry_without_jobs: Harness
+) -> None:
+    farm.subscribe_and_break_off()
+    broken = farm.list_machines(are_due=True)[0]
+    [job] = [job for job in build_jobs(registry_without_jobs.resources, Metrics()) if job.name == "due machines"]
+    with farm.breaking_updates_of(broken):
+        with pytest.raises(Unavailable):
+            job.do()
+        assert (farm.count_models(), farm.list_machines(are_due=True)) == ([MODELS] * (MACHINES - 1), [broken])
+    job.do()
+    assert (farm.count_models(), farm.count_due()) == ([MODELS] * MACHINES, 0)
 
 
 def test_job_writes_a_step_of_a_rollout_in_one_transaction_and_leaves_other_machines_due(farm: Farm) -> None:

@@ -72,7 +72,8 @@ def approve_rollout(
 
     Raises:
         CollectionNotFound, RolloutNotFound: see ``find_rollout_to_change``.
-        RolloutConflict: its canaries are not ready, one has failed, it has ended, or due machines cannot be updated.
+        RolloutConflict: its canaries are not ready, one has failed, it has ended, or machines are due: they
+            cannot be updated, or another change has been made meanwhile.
     """
     try_to_update_due_machines(database, team.team_id)
     with writing_changes(database, team.team_id) as session:
