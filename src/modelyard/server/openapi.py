@@ -1,5 +1,6 @@
 """Builds the OpenAPI document: FastAPI's own, completed and corrected so that generated clients can rely on it."""
 
+import inspect
 from collections.abc import Iterator
 from typing import Any, get_args
 
@@ -298,6 +299,7 @@ def _add_problem_examples(document: dict[str, Any]) -> None:
 
 
 def _build_example(kind: type[Problem]) -> dict[str, Any]:
-    """Return an example of a problem, with its class's docstring as its detail."""
+    """Return an example of a problem, with the first paragraph of its class's docstring as its detail."""
     facts = {"errors": EXAMPLE_ERRORS} if kind is problems.InvalidRequest else {}
-    return kind((kind.__doc__ or "").strip().replace("``", "'"), **facts).to_json(EXAMPLE_REQUEST_ID)
+    detail, _, _ = (inspect.getdoc(kind) or "").partition("\n\n")
+    return kind(detail.replace("``", "'"), **facts).to_json(EXAMPLE_REQUEST_ID)

@@ -113,7 +113,9 @@ def test_list_states_of_models_above_10000_states_returns_422(
     assert [error["field"] for error in refused.json()["errors"]] == ["model_id"]
 
 
-def test_list_states_has_the_first_500_characters_of_a_machines_problem(team: ApiCaller, machine: Machine) -> None:
+def test_list_states_cuts_a_machines_problem_to_500_characters_the_last_an_ellipsis(
+    team: ApiCaller, machine: Machine
+) -> None:
     machine.beat(problem="x" * MAX_SENTENCE_LENGTH)
     [model] = list_states(team, register_model(team, "one"))
     [state] = model["state_list"]

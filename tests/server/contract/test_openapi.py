@@ -90,6 +90,13 @@ def test_every_documented_problem_is_a_known_slug_under_its_status(document: Sch
             assert {statuses[slug] for slug in slugs} == {status}, f"{route} {status}"
 
 
+def test_text_of_problems_has_no_indentation_and_the_detail_of_an_example_is_one_paragraph(document: Schema) -> None:
+    answers = [answer for _, operation in operations(document) for answer in operation["responses"].values()]
+    assert [answer["description"] for answer in answers if "\n " in answer["description"]] == []
+    details = [example["value"]["detail"] for example in document["components"]["examples"].values()]
+    assert [detail for detail in details if "\n" in detail or "Facts, if" in detail] == []
+
+
 def test_every_team_operation_documents_the_team_header(document: Schema) -> None:
     for route, operation in operations(document):
         if "team-header-missing" in str(operation["responses"]):

@@ -38,7 +38,7 @@ def answers(*kinds: type[Problem], also: Answers | None = None) -> Answers:
     for kind in kinds:
         content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemBody"}, "examples": {}}}
         entry = entries.setdefault(kind.status, {"description": "", "content": content})
-        line = f"`{kind.slug}`: {(kind.__doc__ or '').strip()}"
+        line = f"`{kind.slug}`: {' '.join((kind.__doc__ or '').split())}"
         entry["description"] = f"{entry['description']}\n\n{line}".strip()
         entry["content"][MEDIA_TYPE]["examples"][kind.slug] = {"$ref": f"#/components/examples/{kind.slug}"}
     return entries | (also or {})

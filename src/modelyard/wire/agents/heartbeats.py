@@ -47,7 +47,8 @@ class ReportedModel(Schema):
     )
     reason: Sentence | None = Field(
         default=None,
-        description=f"The reason for the state. The registry stores the first {MAX_REASON_LENGTH} characters.",
+        description=f"The reason for the state. The registry cuts it to {MAX_REASON_LENGTH} characters, the last of "
+        "which is an ellipsis then.",
         examples=["The disk is full."],
     )
     bytes_done: Count = Field(default=0, description="Bytes already on the machine.", examples=[1_000_000])

@@ -60,7 +60,10 @@ class AgentState(Schema):
 
     agent_id: str = Field(description="The machine.", examples=[EXAMPLE_AGENT])
     state: ModelState = Field(description="The replica state.", examples=["downloading"])
-    reason: str | None = Field(description=f"{_REASON} Its first {MAX_REASON_LENGTH} characters.", examples=[None])
+    reason: str | None = Field(
+        description=f"{_REASON} It is cut to {MAX_REASON_LENGTH} characters, the last of which is an ellipsis then.",
+        examples=[None],
+    )
     bytes_done: int = Field(description="Bytes already on the machine.", examples=[75_000_000])
     pinned_version: int | None = Field(
         description="The version that the machine should hold instead of the current one, since a collection pins it; "
