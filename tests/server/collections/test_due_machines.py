@@ -4,6 +4,8 @@ import logging
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
 
 from modelyard.server.collections.deletion import delete_collection
 from modelyard.server.collections.due_machines import writing_changes
@@ -136,6 +138,20 @@ def test_machine_that_cannot_be_updated_keeps_no_other_from_its_models(
         assert (farm.count_models(), farm.list_machines(are_due=True)) == ([MODELS] * (MACHINES - 1), [broken])
         assert all(record.exc_info for record in list_records(caplog))
         assert [each.__dict__["machine"] for each in list_records(caplog) if "machine" in each.__dict__] == [broken]
+
+
+def test_subscription_is_not_made_if_the_connection_fails_in_its_transaction(farm: Farm) -> None:
+    def fail(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        if "INSERT INTO assignments" in statement:
+            raise OperationalError(statement, None, ConnectionError())
+
+    event.listen(farm.database.engine, "before_cursor_execute", fail)
+    try:
+        with pytest.raises(Unavailable):
+            farm.subscribe(do_nothing)
+    finally:
+        event.remove(farm.database.engine, "before_cursor_execute", fail)
+    assert (farm.list_subscriptions(), farm.count_due()) == ([], 0)
 
 
 def test_collection_can_be_changed_while_one_of_its_machines_cannot_be_updated(farm: Farm) -> None:
