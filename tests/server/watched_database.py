@@ -26,7 +26,7 @@ class WatchedDatabase:
     database: Database
     after_reading: Callable[[], None] = _do_nothing
     after_writing: Callable[[], None] = _do_nothing
-    before_commit: Sequence[Callable[[], None]] = ()
+    before_commit: Sequence[Callable[[], None]] = field(default=(), init=False)
     read: list[str] = field(default_factory=list, init=False)
     written: list[list[str]] = field(default_factory=list, init=False)
 

@@ -102,7 +102,8 @@ class Farm:
 
     def subscribe_and_refuse_second_transaction(self) -> None:
         """Subscribe the machines; the database refuses what the second transaction has written."""
-        database = WatchedDatabase(self.database, before_commit=[do_nothing, raise_unavailable])
+        database = WatchedDatabase(self.database)
+        database.before_commit = [do_nothing, raise_unavailable]
         with writing_changes(database.as_database(), self.team_id) as session:
             subscribe(session, self.team, self.collection_id, NewSubscription(label="gpu24"))
 
