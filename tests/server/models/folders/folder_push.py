@@ -76,3 +76,8 @@ def download(caller: ApiCaller, model_id: str) -> dict[str, bytes]:
     answer = caller.get(f"/models/{model_id}/files", per_page=100)
     assert answer.status_code == 200, answer.text
     return {file["path"]: caller.client.get(file["download_url"]).content for file in answer.json()["file_list"]}
+
+
+def list_fields(answer: httpx2.Response) -> list[str]:
+    """Return the fields that a problem names."""
+    return [error["field"] for error in answer.json()["errors"]]
