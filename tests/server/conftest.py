@@ -40,6 +40,17 @@ def migrated_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         yield url
 
 
+@pytest.fixture(scope="module")
+def registry_without_jobs(environments: Environments, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+    """A registry without running jobs, such as one that looks for the content of models inserted as rows."""
+    with (
+        environments.create_settings(tmp_path_factory.mktemp("without_jobs")) as settings,
+        open_resources(settings, Identity(CHEAP)) as resources,
+        Harness.without_jobs(resources) as registry,
+    ):
+        yield registry
+
+
 @pytest.fixture(scope="session")
 def environments(request: pytest.FixtureRequest) -> Iterator[Environments]:
     """Databases and stores of this run, selected by ``MODELYARD_TEST_ON``."""

@@ -1,6 +1,6 @@
 """How much of a full heartbeat holds the team's lock: its report is compared before, and written by few statements."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 import pytest
@@ -9,10 +9,8 @@ from sqlalchemy import select
 from modelyard.server.agents.heartbeats.recording import record_heartbeat
 from modelyard.server.agents.heartbeats.reported_states import CHANGES_PER_TRANSACTION
 from modelyard.server.identity.authentication import Caller
-from modelyard.server.identity.state import Identity
 from modelyard.server.models.replicas.reports import CountChanges, ReportChanges
 from modelyard.server.models.replicas.tables import AgentRow
-from modelyard.server.resources import open_resources
 from modelyard.server.teams.context import TeamContext
 from modelyard.wire.agents.heartbeats import Heartbeat
 from modelyard.wire.agents.values import UNHEALTHY_SECONDS
@@ -27,8 +25,6 @@ from tests.server.agents.machine import (
     register_model,
     set_last_heartbeat_ago,
 )
-from tests.server.conftest import CHEAP
-from tests.server.environments import Environments
 from tests.server.harness import ApiCaller, Harness
 from tests.server.models.model_factory import BEGAN, ModelSpec, TeamModels
 from tests.server.watched_database import WatchedDatabase
@@ -66,17 +62,6 @@ class ReportingMachine:
         database = WatchedDatabase(self._database, **watched)
         assert not record_heartbeat(database.as_database(), self._team, beat, max_machines=10).resend_all
         return database
-
-
-@pytest.fixture
-def registry_without_jobs(environments: Environments, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
-    """A registry whose jobs do not look for the content of models that were inserted as rows."""
-    with (
-        environments.create_settings(tmp_path_factory.mktemp("without_jobs")) as settings,
-        open_resources(settings, Identity(CHEAP)) as resources,
-        Harness.without_jobs(resources) as registry,
-    ):
-        yield registry
 
 
 def test_heartbeat_of_many_models_is_written_in_transactions_of_no_more_statements_than_one_of_2(

@@ -1,7 +1,6 @@
 """Changes of collections for many machines: in transactions of some rows, between which others write."""
 
 import logging
-from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import event
@@ -12,27 +11,12 @@ from modelyard.server.collections.due_machines import writing_changes
 from modelyard.server.collections.rollouts.advancing import advance_rollout
 from modelyard.server.collections.subscriptions import unsubscribe
 from modelyard.server.http.middleware.metrics import Metrics
-from modelyard.server.identity.state import Identity
-from modelyard.server.resources import open_resources
 from modelyard.server.scheduler.jobs import build_jobs
 from modelyard.wire.problems import Unavailable
 from tests.server.agents.test_replicas import load_stored_and_actual_counts
 from tests.server.collections.farm import MACHINES, MACHINES_AT_ONCE, MODELS, Farm, do_nothing
-from tests.server.conftest import CHEAP
-from tests.server.environments import Environments
 from tests.server.harness import Harness
 from tests.server.watched_database import WatchedDatabase
-
-
-@pytest.fixture(scope="module")
-def registry_without_jobs(environments: Environments, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
-    """A registry that has no job for due machines."""
-    with (
-        environments.create_settings(tmp_path_factory.mktemp("without_jobs")) as settings,
-        open_resources(settings, Identity(CHEAP)) as resources,
-        Harness.without_jobs(resources) as registry,
-    ):
-        yield registry
 
 
 @pytest.fixture
