@@ -144,3 +144,21 @@ def test_push_of_file_with_line_end_in_its_name_prints_one_line_and_clean_names_
 def test_push_of_absent_file_names_it_once(signed_in: Command, tmp_path: Path) -> None:
     refused = signed_in("push", tmp_path / "ink.safetensors")
     assert refused.err == f'There is no file "{tmp_path / "ink.safetensors"}".\n'
+
+
+def test_dry_run_of_a_viewer_is_refused_as_a_push_is(
+    signed_in: Command, process: Command, mixed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = signed_in("invite", "create", "eve-of-dry-runs@studio.example", "--role", "viewer", "-q").out.strip()
+    assert signed_in("push", mixed / "ink.safetensors").code == 0
+    for name in ("MODELYARD_TOKEN", "MODELYARD_TEAM"):
+        monkeypatch.delenv(name)
+    names = ("--first-name", "Eve", "--last-name", "Doe", "--password-stdin")
+    assert process("invite", "accept", token, *names, typed="another long sentence\n").code == 0
+    known = process("push", mixed / "ink.safetensors", "--dry-run")
+    assert (known.code, known.out.startswith("would skip")) == (0, True)
+    new = write_model_file(mixed / "new.safetensors", 4000)
+    dry, pushed = (process("push", new, *options) for options in (["--dry-run"], []))
+    assert (dry.code, pushed.code) == (4, 4)
+    assert "A viewer cannot push. Ask an admin of the team." in dry.err
+    assert "modelyard whoami" in dry.err

@@ -73,6 +73,17 @@ def test_restore_of_several_goes_on_after_a_refused_one_and_says_what_was_done(
     assert "modelyard show loras/ink.safetensors" in ran.err
 
 
+def test_restore_of_unknown_name_says_that_it_is_not_in_the_trash_and_how_to_list_that(
+    signed_in: Command, trash: list[str]
+) -> None:
+    ran = signed_in("restore", "inc")
+    assert (ran.code, ran.err.splitlines()[:2]) == (
+        4,
+        ["There is no model 'inc' in the trash.", "Similar: models/loras/ink.safetensors"],
+    )
+    assert "List the trash: modelyard ls --deleted" in ran.err
+
+
 def test_restore_of_several_in_json_lists_what_was_done_and_what_failed(signed_in: Command, trash: list[str]) -> None:
     ran = signed_in("restore", *trash, "--json")
     document = json.loads(ran.out)

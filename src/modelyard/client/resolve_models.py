@@ -47,6 +47,10 @@ class ModelAmbiguous(ValueError):
         super().__init__(f"{self.reason} Use one of these: {listed}" + (f", and {more} more." if more > 0 else "."))
 
 
+class ModelNotInTrash(ModelNotFound):
+    """A name matches no model in the trash."""
+
+
 class SeveralNotFound(ValueError):
     """Several names of one call mean no model, or more than one; ``errors`` has the failure of each."""
 
@@ -72,6 +76,7 @@ async def find_model(registry: RegistryApi, name: str, *, deleted: bool = False)
     Raises:
         ModelNotFound: none matches, or the name means a version, as ``MODEL@N`` does. Unless the name is an id, the
             fact ``similar`` lists up to five paths of models that contain its words, or else similar ones.
+        ModelNotInTrash: with ``deleted``, none matches.
         ModelAmbiguous: several models match, one of which may be that of ``MODEL@N``.
     """
     interpretations = await _load_interpretations(BatchedCalls(registry), name, deleted=deleted)
@@ -164,14 +169,17 @@ async def _choose(
 
     Raises:
         ModelNotFound, ModelAmbiguous: the same; if no model has the words of the name, with models of similar words.
+        ModelNotInTrash: instead of ``ModelNotFound``, with ``deleted``.
     """
     try:
         return _get_only_interpretation(name, interpretations, takes_version=takes_version)
     except ModelNotFound as error:
-        text = interpretations[-1].text
-        if error.facts["similar"] or parse_id(text) is not None or is_short_id(text):
-            raise
-        raise ModelNotFound(error.detail, similar=await _list_near(registry, text, deleted=deleted)) from None
+        text, similar = interpretations[-1].text, error.facts["similar"]
+        if not similar and parse_id(text) is None and not is_short_id(text):
+            similar = await _list_near(registry, text, deleted=deleted)
+        if deleted:
+            raise ModelNotInTrash(f"There is no model '{text}' in the trash.", similar=similar) from None
+        raise ModelNotFound(error.detail, similar=similar) from None
 
 
 async def _list_near(registry: RegistryApi, text: str, *, deleted: bool) -> list[str]:

@@ -43,6 +43,11 @@ class DryRunEntry(NamedTuple):
         """Whether the registry has the content already."""
         return self.action.startswith("skip")
 
+    @property
+    def is_sent(self) -> bool:
+        """Whether a push would send or register it."""
+        return not self.is_refused and not self.is_skipped
+
 
 class PushPlan(NamedTuple):
     """What a push would do with each file, and the files that cannot be read, with the errors that say why."""
