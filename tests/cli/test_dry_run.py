@@ -3,6 +3,8 @@
 import json
 import pickle
 import struct
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -146,19 +148,53 @@ def test_push_of_absent_file_names_it_once(signed_in: Command, tmp_path: Path) -
     assert refused.err == f'There is no file "{tmp_path / "ink.safetensors"}".\n'
 
 
-def test_dry_run_of_a_viewer_is_refused_as_a_push_is(
-    signed_in: Command, process: Command, mixed: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def join(signed_in: Command, process: Command, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """What makes the following commands those of a new person with this role."""
+
+    def join(role: str) -> None:
+        address = f"{role}{time.monotonic_ns()}@studio.example"
+        token = signed_in("invite", "create", address, "--role", role, "-q").out.strip()
+        for name in ("MODELYARD_TOKEN", "MODELYARD_TEAM"):
+            monkeypatch.delenv(name)
+        names = ("--first-name", "Eve", "--last-name", "Doe", "--password-stdin")
+        assert process("invite", "accept", token, *names, typed="another long sentence\n").code == 0
+
+    return join
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_dry_run_of_a_viewer_refuses_what_a_push_refuses_for_the_same_reason(
+    signed_in: Command, process: Command, tmp_path: Path, join: Callable[[str], None], kind: str
 ) -> None:
-    token = signed_in("invite", "create", "eve-of-dry-runs@studio.example", "--role", "viewer", "-q").out.strip()
-    assert signed_in("push", mixed / "ink.safetensors").code == 0
-    for name in ("MODELYARD_TOKEN", "MODELYARD_TEAM"):
-        monkeypatch.delenv(name)
-    names = ("--first-name", "Eve", "--last-name", "Doe", "--password-stdin")
-    assert process("invite", "accept", token, *names, typed="another long sentence\n").code == 0
-    known = process("push", mixed / "ink.safetensors", "--dry-run")
+    ink = write_model_file(tmp_path / "loras" / "ink.safetensors", 5000)
+    assert signed_in("push", ink).code == 0
+    join("viewer")
+    known = process("push", ink, "--dry-run")
     assert (known.code, known.out.startswith("would skip")) == (0, True)
-    new = write_model_file(mixed / "new.safetensors", 4000)
-    dry, pushed = (process("push", new, *options) for options in (["--dry-run"], []))
+    if kind == "folder":
+        command = ["push", write_model_folder(tmp_path / "diffusers" / "tiny"), "--as-folder"]
+    else:
+        command = ["push", write_model_file(tmp_path / "new.safetensors", 4000), "--type", "loras"]
+    dry, pushed = (process(*command, *more) for more in (["--dry-run"], []))
     assert (dry.code, pushed.code) == (4, 4)
-    assert "A viewer cannot push. Ask an admin of the team." in dry.err
-    assert "modelyard whoami" in dry.err
+    assert "would be refused (role too low)" in dry.out
+    for ran in (dry.out, pushed.err):
+        assert "This needs the role 'member' or higher. Ask an admin of the team." in ran
+
+
+def test_dry_run_of_a_member_refuses_a_version_of_the_model_of_another_as_a_push_does(
+    signed_in: Command, process: Command, tmp_path: Path, join: Callable[[str], None]
+) -> None:
+    ink = write_model_file(tmp_path / "loras" / "ink.safetensors", 5000)
+    assert signed_in("push", ink).code == 0
+    join("member")
+    own = write_model_file(ink.with_name("own.safetensors"), 4000)
+    assert process("push", own).code == 0
+    write_model_file(own, 4500)
+    assert process("push", own, "--replace", "--dry-run").out.startswith("would upload version 2")
+    write_model_file(ink, 6000)
+    dry, pushed = (process("push", ink, "--replace", *more) for more in (["--dry-run"], []))
+    assert (dry.code, pushed.code) == (4, 4)
+    for ran in (dry.out, pushed.err):
+        assert "Members may change only the models that they registered. Ask an admin." in ran

@@ -12,7 +12,6 @@ from modelyard.cli.transfers.push_output import build_document, get_exit_code, g
 from modelyard.client.transfers.collect import RejectedFile
 from modelyard.client.transfers.dry_run import DryRunEntry, plan_push
 from modelyard.client.transfers.folders.push import plan_folder
-from modelyard.client.transfers.local_checks import check_role
 from modelyard.comfyui.quoting import counted
 from modelyard.transfer.errors import DiskFailed, FileChanged
 
@@ -55,8 +54,6 @@ def _print_plan(
     contents: FolderContents | None = None,
 ) -> int:
     """Print what a push would do, of a folder with what it contains, and return the exit code."""
-    if any(plan.is_sent for plan in plans):
-        terminal.call_registry(check_role)
     left_out = {} if contents is None else {"left_out": [dataclasses.asdict(each) for each in contents.left_out]}
     facts = [] if contents is None else ["a folder", counted(len(contents.files), "file")]
     terminal.output.answer(
@@ -87,7 +84,7 @@ def _format_plan(terminal: Terminal, plan: DryRunEntry, facts: Sequence[str]) ->
 
 def _note_totals(terminal: Terminal, plans: Sequence[DryRunEntry], failed: Sequence[PushFailed]) -> None:
     """Print how many of several files would be pushed, skipped and refused, and what was not checked."""
-    sent = [plan for plan in plans if plan.is_sent]
+    sent = [plan for plan in plans if not plan.is_refused and not plan.is_skipped]
     outcomes = [get_outcome(result) for result in failed]
     counts = [
         ("push", len(sent), f" ({format_size(sum(plan.size for plan in sent))})"),

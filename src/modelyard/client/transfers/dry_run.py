@@ -13,13 +13,14 @@ from modelyard.client.settings import ClientSettings
 from modelyard.client.transfers.collect import PushRequest, RejectedFile
 from modelyard.client.transfers.local_checks import LocalChecks
 from modelyard.client.transfers.own_places import OwnPlace, find_own_place
+from modelyard.client.transfers.own_role import OwnRole
 from modelyard.client.transfers.path_state import PathState, compare_with_registry
 from modelyard.client.transfers.push import PushOptions
 from modelyard.client.transfers.sidecars import find_sidecar_picture, read_sidecar_details
 from modelyard.transfer.errors import DiskFailed, FileChanged
 from modelyard.transfer.hashing import DigestCache, compute_sha256
 from modelyard.transfer.thread_pool import run_all
-from modelyard.wire.problems import ModelTypeUnknown, NotAModelFile, Problem
+from modelyard.wire.problems import ModelTypeUnknown, NotAModelFile, Problem, RoleTooLow
 
 
 class DryRunEntry(NamedTuple):
@@ -42,11 +43,6 @@ class DryRunEntry(NamedTuple):
     def is_skipped(self) -> bool:
         """Whether the registry has the content already."""
         return self.action.startswith("skip")
-
-    @property
-    def is_sent(self) -> bool:
-        """Whether a push would send or register it."""
-        return not self.is_refused and not self.is_skipped
 
 
 class PushPlan(NamedTuple):
@@ -77,7 +73,7 @@ async def plan_push(
         async with free_jobs:
             return f"sha256:{await compute_sha256(file, cache=digests)}"
 
-    planner = _Planner(BatchedCalls(registry), compute_hash, LocalChecks(registry), sidecars)
+    planner = _Planner(BatchedCalls(registry), compute_hash, LocalChecks(registry), OwnRole(registry), sidecars)
     found = await run_all([_plan_file(planner, request) for request in requests])
     return PushPlan(
         [each for each in found if isinstance(each, DryRunEntry)],
@@ -92,6 +88,7 @@ class _Planner:
     calls: BatchedCalls
     compute_hash: Callable[[Path], Awaitable[str]]
     checks: LocalChecks
+    role: OwnRole
     sidecars: bool
 
 
@@ -115,6 +112,7 @@ async def _plan_readable_file(planner: _Planner, request: PushRequest) -> DryRun
     # Content that is there already is not registered again.
     is_sent = found.needs_upload(request)
     checks = (
+        partial(planner.role.check_push, found.model),
         partial(planner.checks.check_type, request.model_type),
         partial(planner.checks.check_file, file, request.model_path),
     )
@@ -133,12 +131,12 @@ async def _plan_readable_file(planner: _Planner, request: PushRequest) -> DryRun
     return entry._replace(picture=picture, sidecar=details.file if details else None)
 
 
-async def find_refusal(checks: Iterable[Callable[[], Awaitable[None]]]) -> NotAModelFile | ModelTypeUnknown | None:
+async def find_refusal(checks: Iterable[Callable[[], Awaitable[None]]]) -> Problem | None:
     """Make checks, and return the problem with which the registry would refuse the content; None if all pass."""
     try:
         for check in checks:
             await check()
-    except (NotAModelFile, ModelTypeUnknown) as refusal:
+    except (NotAModelFile, ModelTypeUnknown, RoleTooLow) as refusal:
         return refusal
     return None
 
@@ -157,7 +155,7 @@ def build_entry(
     if found.model is not None and found.model.is_folder != is_folder:
         action = f"be refused (a model of {'one file' if is_folder else 'many files'} is there)"
     elif refusal is not None:
-        action, reason = f"be refused ({refusal.facts.get('found', 'unknown type')})", refusal.detail
+        action, reason = f"be refused ({_name_refusal(refusal)})", refusal.detail
     else:
         action = _describe_action(found, replace=request.replace)
         if found.status == "other" and not request.replace:
@@ -168,6 +166,17 @@ def build_entry(
     return DryRunEntry(
         request.file, request.model_type, request.model_path, size, action, is_refused, reason, policy, None, None, same
     )
+
+
+def _name_refusal(refusal: Problem) -> str:
+    """Return in two or three words why content is refused."""
+    match refusal:
+        case RoleTooLow():
+            return "role too low"
+        case ModelTypeUnknown():
+            return "unknown type"
+        case _:
+            return str(refusal.facts["found"])
 
 
 def _advise(own: OwnPlace | None) -> str:

@@ -21,8 +21,8 @@ from modelyard.comfyui.model_files.several_files import build_part_refusal, chec
 from modelyard.wire.folders.names import find_file_kind
 from modelyard.wire.formats import find_format
 from modelyard.wire.model_folders import suggest_folder
-from modelyard.wire.problems import KeyNotAllowed, ModelTypeUnknown, NotAModelFile, RoleTooLow
-from modelyard.wire.teams import PicklePolicy, Role
+from modelyard.wire.problems import KeyNotAllowed, ModelTypeUnknown, NotAModelFile
+from modelyard.wire.teams import PicklePolicy
 
 _HEADER_CHECKS: dict[str, Callable[[Reader], object]] = {
     "safetensors": read_tensors,
@@ -111,20 +111,6 @@ class LocalChecks:
                     self._policy = None
                 self._is_policy_read = True
         return self._policy
-
-
-async def check_role(registry: RegistryApi) -> None:
-    """Check that the user's role in the team allows a push; of a key whose role cannot be read, nothing is checked.
-
-    Raises:
-        RoleTooLow: the user is a viewer.
-    """
-    try:
-        teams = (await registry.me()).team_list
-    except KeyNotAllowed:
-        return
-    if any(team.member_role is Role.VIEWER and registry.team in (None, str(team.id)) for team in teams):
-        raise RoleTooLow("A viewer cannot push. Ask an admin of the team.")
 
 
 def _has_pickle(paths: Iterable[str]) -> bool:

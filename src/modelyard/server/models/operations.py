@@ -67,9 +67,10 @@ def check_may_change(team: TeamContext, model: ModelRow, fields: Iterable[str] =
     """
     if may_change(team, model):
         return
-    message = "Members may change only the models that they registered. Ask an admin."
-    errors = [{"field": field, "message": message} for field in sorted(fields)]
-    raise problems.RoleTooLow(message, needed_role=EDIT_EVERY_ROLE, **({"errors": errors} if errors else {}))
+    errors = [{"field": field, "message": problems.ONLY_OWN_MODELS} for field in sorted(fields)]
+    raise problems.RoleTooLow(
+        problems.ONLY_OWN_MODELS, needed_role=EDIT_EVERY_ROLE, **({"errors": errors} if errors else {})
+    )
 
 
 def may_change(team: TeamContext, model: ModelRow) -> bool:

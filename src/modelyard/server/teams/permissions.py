@@ -5,7 +5,7 @@ from enum import StrEnum, auto
 from typing import Literal
 
 from modelyard.server.identity.authentication import KEY_CREATOR_ROLES, Caller
-from modelyard.wire.problems import KeyNotAllowed, Problem, RoleTooLow
+from modelyard.wire.problems import NEEDS_ROLE, KeyNotAllowed, Problem, RoleTooLow
 from modelyard.wire.teams import Role
 
 
@@ -176,4 +176,4 @@ def build_role_too_low_problem(needed: Role) -> RoleTooLow:
     """Build the problem for a user whose role is below ``needed``."""
     if needed == Role.OWNER:
         return RoleTooLow("Only the owner of the team can do this. Ask the owner.", needed_role=str(needed))
-    return RoleTooLow(f"This needs the role '{needed}' or higher. Ask an admin of the team.", needed_role=str(needed))
+    return RoleTooLow(NEEDS_ROLE.format(needed=needed), needed_role=str(needed))

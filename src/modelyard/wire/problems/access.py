@@ -45,6 +45,10 @@ class NotAMember(Problem):
     status, slug, title = 403, "not-a-member", "You are not a member of this team"
 
 
+NEEDS_ROLE = "This needs the role '{needed}' or higher. Ask an admin of the team."
+ONLY_OWN_MODELS = "Members may change only the models that they registered. Ask an admin."
+
+
 class RoleTooLow(Problem):
     """The caller is a member of the team, but the operation requires a higher role."""
 

@@ -18,6 +18,7 @@ from modelyard.client.transfers.folders.contents import FolderChanged, FolderReq
 from modelyard.client.transfers.folders.progress import FolderProgress
 from modelyard.client.transfers.folders.record import FolderRecord, open_record
 from modelyard.client.transfers.moved_models import follow_model
+from modelyard.client.transfers.own_role import OwnRole
 from modelyard.client.transfers.path_state import PathState, check_same_kind, compare_with_registry
 from modelyard.client.transfers.push import (
     AwaitingVerification,
@@ -130,7 +131,11 @@ async def plan_folder(registry: RegistryApi, settings: ClientSettings, request: 
     try:
         found, _, _ = await pusher.compare(request)
         needs_upload = found.needs_upload(request.push)
-        checks = partial(pusher.check_type, request), partial(pusher.check_content, request)
+        checks = (
+            partial(OwnRole(registry).check_push, found.model),
+            partial(pusher.check_type, request),
+            partial(pusher.check_content, request),
+        )
         refusal = await find_refusal(checks) if needs_upload else None
     finally:
         await pusher.close()
