@@ -55,6 +55,17 @@ def test_push_to_model_uploads_next_version_and_keeps_name_and_path(
     assert (done["model"]["display_name"], done["model"]["model_path"]) == ("Ink 1", "models/loras/ink.safetensors")
 
 
+def test_push_of_version_as_large_as_the_first_needs_its_size_once_in_the_quota(
+    signed_in: Command, files: Files
+) -> None:
+    sizes = [file.stat().st_size for file in files[:2]]
+    assert sizes[0] == sizes[1]
+    assert signed_in("push", files[0]).code == 0
+    assert signed_in("team", "settings", "--quota", sum(sizes)).code == 0
+    ran = signed_in("push", files[1], "--to", "ink")
+    assert ran.code == 0, ran.err
+
+
 @pytest.mark.parametrize("options", [("--path", "models/loras/x.safetensors"), ("--type", "vae"), ("more",)])
 def test_push_to_model_with_path_type_or_second_file_exits_2(
     signed_in: Command, files: Files, options: tuple[str, ...]

@@ -174,6 +174,21 @@ test("a file over the team's quota is refused before anything is uploaded", asyn
   }
 })
 
+test('a file as large as one of the team needs its size once in the quota', async ({ page, registry, signIn }) => {
+  const bytes = buildSafetensors(50_000)
+  await registerModel(registry, 'loras/equal-1.safetensors', { bytes: buildSafetensors(50_000) })
+  const { stored_bytes } = await registry.call<{ stored_bytes: number }>(registry.owner, 'GET', '/teams/current')
+  await registry.call(registry.owner, 'PUT', '/teams/current', { quota_bytes: stored_bytes + 75_000 })
+  try {
+    await signIn(registry.owner, '/upload')
+    await dropModel(page, registry, 'loras/equal-2.safetensors', bytes)
+    await startUpload(page)
+    await expectUploaded(page, 'models/loras/equal-2.safetensors')
+  } finally {
+    await registry.call(registry.owner, 'PUT', '/teams/current', { quota_bytes: null })
+  }
+})
+
 test('a file name that not every file system allows gets a suggested name and a note about workflows', async ({
   page,
   registry,

@@ -55,6 +55,13 @@ class UploadRequest(Schema):
         description="The model whose content this file will replace; its path is then allowed.",
         examples=[EXAMPLE_ID],
     )
+    storage_key: StorageKey | None = Field(
+        default=None,
+        description="The storage key of your earlier ticket for this file, which was requested without its hash: that "
+        "upload is continued with the hash, instead of another one whose bytes count too. A key of another file or of "
+        "an upload that was begun is ignored.",
+        examples=[EXAMPLE_KEY],
+    )
 
 
 class UploadTicket(Schema):

@@ -250,7 +250,8 @@ class Pusher:
             file_hash = await self._compute_hash(request.file)
             with_hash = _build_upload_request(request, upload.request.file_size, file_hash, found.model)
             upload = Upload(request.file, with_hash, upload.resume_key)
-            ticket = await follow_model(self._registry, with_hash, self._calls.presign_upload)
+            continued = with_hash.model_copy(update={"storage_key": ticket.storage_key})
+            ticket = await follow_model(self._registry, continued, self._calls.presign_upload)
         return PreparedPush(request, found, upload, plan_upload(upload.request, ticket))
 
     async def deliver(self, prepared: PreparedPush) -> PushSucceeded:

@@ -18,7 +18,7 @@ from modelyard.server.previews.tables import PreviewRow
 from modelyard.server.settings import Settings
 from modelyard.server.teams.context import TeamContext, reload_team_context
 from modelyard.server.teams.permissions import Operation
-from modelyard.server.uploads.operations import check_quota
+from modelyard.server.uploads.limits import check_quota
 from modelyard.wire import problems
 from modelyard.wire.versions import Preview, build_preview_url
 

@@ -16,13 +16,8 @@ from modelyard.server.storage.blob_store import MAX_PARTS, BlobStore
 from modelyard.server.teams.context import TeamContext, resolve_team_context_by_id
 from modelyard.server.teams.permissions import Operation
 from modelyard.server.uploads.discards import DiscardedObject, discard
-from modelyard.server.uploads.operations import (
-    PUT_URL_LIFETIME,
-    build_upload_not_found,
-    check_space,
-    find_upload,
-    get_upload,
-)
+from modelyard.server.uploads.limits import PUT_URL_LIFETIME, check_space
+from modelyard.server.uploads.operations import build_upload_not_found, find_upload, get_upload
 from modelyard.server.uploads.tables import UploadRow
 from modelyard.wire import problems
 from modelyard.wire.uploads import Multipart, MultipartCompletion, MultipartRequest, PartsRequest

@@ -1,30 +1,23 @@
 """Operations on uploads and blobs: open an upload within the team's limits, find and insert blobs."""
 
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Double, bindparam, case, cast, func, or_, select, update
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy import bindparam, case, select, update
+from sqlalchemy.orm import Session
 
-from modelyard.server import revisions
 from modelyard.server.database.base import new_id, now
 from modelyard.server.database.session import get_table, insert_rows, split_ids
 from modelyard.server.settings import Settings
 from modelyard.server.storage.blob_store import BlobStore, SignedRequest, is_storage_key
 from modelyard.server.teams.context import TeamContext
-from modelyard.server.teams.operations import get_team_row
 from modelyard.server.uploads.content_states import ContentState, set_content_state
+from modelyard.server.uploads.limits import PUT_URL_LIFETIME, check_disk, check_open_uploads, check_quota
 from modelyard.server.uploads.tables import DOUBTFUL, BlobRow, UploadRow
 from modelyard.wire import problems
 from modelyard.wire.uploads import MULTIPART_ABOVE_BYTES, UploadRequest
-
-PUT_URL_LIFETIME = timedelta(hours=1)
-# A folder is registered once all of its files are uploaded: a team may have so many times more of such uploads.
-FOLDER_UPLOADS = 25
 
 # Built once, since building a statement costs more than running it.
 _BY_KEY = select(UploadRow).where(UploadRow.storage_key == bindparam("key"), UploadRow.team_id == bindparam("team"))
@@ -49,12 +42,6 @@ _MARK_REGISTERED = (
         registered_at=bindparam("moment"),
         touched_at=bindparam("moment"),
     )
-)
-
-# Reservations of files of folders with a hash are grouped by content: a file is presigned again when its URL expired,
-# or when its folder is uploaded again. All others are counted one by one.
-_RESERVED_CONTENT = case(
-    (UploadRow.is_in_folder & UploadRow.file_hash.is_not(None), UploadRow.file_hash), else_=UploadRow.storage_key
 )
 
 # The columns of a new blob without a constant default.
@@ -96,7 +83,8 @@ def open_upload(
 ) -> OpenedUpload:
     """Add an upload with a new storage key; it refers to the team's blob if that has the same verified content.
 
-    It does only if the request has a hash; then nothing has to be sent, and neither quota nor disk is checked.
+    It does only if the request has a hash; then nothing has to be sent, and neither quota nor disk is checked. Nor are
+    they if the request continues an upload, which has reserved its bytes.
 
     Raises:
         QuotaExceeded: the file does not fit into the team's quota.
@@ -105,11 +93,37 @@ def open_upload(
     """
     blob = _find_candidate_blob(session, team.team_id, new)
     is_stored = blob is not None and new.file_hash is not None
-    _check_open_uploads(session, team.team_id, settings, is_in_folder=bool(new.is_folder))
-    if not is_stored:
-        check_quota(session, team, settings, new.file_size, new.file_hash if new.is_folder else None)
-        _check_disk(free_bytes, new.file_size)
+    upload = _find_unhashed_upload(session, team, new)
+    if upload is None:
+        check_open_uploads(session, team.team_id, settings, is_in_folder=bool(new.is_folder))
+        if not is_stored:
+            check_quota(session, team, settings, new.file_size, new.file_hash if new.is_folder else None)
+            check_disk(free_bytes, new.file_size)
+        upload = _add_upload(session, team, new)
+    else:
+        upload.file_hash = new.file_hash
+        upload.created_at = upload.touched_at = now()
+    if blob is not None and is_stored:
+        upload.blob_id = blob.id
+        blob.unused_since = None
+    hash_first = blob is not None and not is_stored
+    return OpenedUpload(upload, is_stored, hash_first, advise_multipart(new.file_size, settings.single_put_limit))
 
+
+def _find_unhashed_upload(session: Session, team: TeamContext, new: UploadRequest) -> UploadRow | None:
+    """Return the caller's open upload that the request continues with the hash of its file, or None."""
+    if new.storage_key is None or new.file_hash is None:
+        return None
+    upload = find_upload(session, team.team_id, new.storage_key)
+    if upload is None or (upload.creator_kind, upload.creator_id) != (team.creator.kind, team.creator.id):
+        return None
+    is_unused = upload.registered_at is None and upload.multipart_id is None and upload.blob_id is None
+    is_same = (upload.file_size, upload.is_in_folder) == (new.file_size, bool(new.is_folder))
+    return upload if is_unused and is_same and upload.file_hash in (None, new.file_hash) else None
+
+
+def _add_upload(session: Session, team: TeamContext, new: UploadRequest) -> UploadRow:
+    """Add an upload with a new storage key."""
     upload_id = new_id()
     upload = UploadRow(
         id=upload_id,
@@ -123,12 +137,8 @@ def open_upload(
         creator_kind=team.creator.kind,
         creator_id=team.creator.id,
     )
-    if blob is not None and is_stored:
-        upload.blob_id = blob.id
-        blob.unused_since = None
     session.add(upload)
-    hash_first = blob is not None and not is_stored
-    return OpenedUpload(upload, is_stored, hash_first, advise_multipart(new.file_size, settings.single_put_limit))
+    return upload
 
 
 def presign_put(store: BlobStore, upload: UploadRow) -> SignedRequest:
@@ -148,151 +158,6 @@ def _find_candidate_blob(session: Session, team_id: UUID, new: UploadRequest) ->
         BlobRow.team_id == team_id, BlobRow.size == new.file_size, BlobRow.verification == "verified"
     )
     return session.scalars(same_size.limit(1)).first()
-
-
-def _check_open_uploads(session: Session, team_id: UUID, settings: Settings, *, is_in_folder: bool) -> None:
-    """Check that the team may open one more upload; those of files of folders are counted apart.
-
-    Raises:
-        TooManyUploads: it has as many unfinished ones as it may; says when the next of them expires.
-    """
-    is_counted = _is_open(settings) & (UploadRow.team_id == team_id) & UploadRow.aborted_at.is_(None)
-    is_counted &= UploadRow.is_in_folder.is_(is_in_folder)
-    count = session.scalar(select(func.count()).where(is_counted)) or 0
-    limit = settings.open_uploads * FOLDER_UPLOADS if is_in_folder else settings.open_uploads
-    if count < limit:
-        return
-    is_multipart = UploadRow.multipart_id.is_not(None)
-    oldest_single = session.scalar(select(func.min(UploadRow.created_at)).where(is_counted, ~is_multipart))
-    oldest_multipart = session.scalar(select(func.min(UploadRow.touched_at)).where(is_counted, is_multipart))
-    expiries = [
-        since + lifetime
-        for since, lifetime in (
-            (oldest_single, PUT_URL_LIFETIME),
-            (oldest_multipart, timedelta(days=settings.upload_days)),
-        )
-        if since is not None
-    ]
-    raise problems.TooManyUploads(
-        f"The team has {count} unfinished uploads; the limit is {limit}. Finish some, or abort "
-        "multipart uploads, which stop counting at once. Other uploads stop counting after one hour, multipart uploads "
-        f"{settings.upload_days} days after their last part; the next one at {min(expiries):%Y-%m-%d %H:%M} UTC.",
-        open_uploads=count,
-        retry_after=max(1, math.ceil((min(expiries) - now()).total_seconds())),
-    )
-
-
-def _is_open(settings: Settings) -> ColumnElement[bool]:
-    """Build the SQL condition for uploads that are not registered and can still be completed.
-
-    An upload with one PUT counts for the lifetime of its URL, a multipart upload for ``settings.upload_days`` after its
-    last part.
-    """
-    return UploadRow.registered_at.is_(None) & _can_be_completed(settings)
-
-
-def _is_reserving(settings: Settings) -> ColumnElement[bool]:
-    """Build the SQL condition for uploads whose declared bytes count towards the quota.
-
-    Those are the open ones, and those of files of folders until they are deleted: they are registered only after the
-    last file of the folder has arrived, which can be long after the URL of the first has expired.
-    """
-    is_waiting = UploadRow.is_in_folder & UploadRow.aborted_at.is_(None) & _is_kept(settings)
-    # Outside of the alternatives, so that an index excludes the registered uploads, which are far more.
-    return UploadRow.registered_at.is_(None) & or_(_can_be_completed(settings), is_waiting)
-
-
-def _can_be_completed(settings: Settings) -> ColumnElement[bool]:
-    """Build the SQL condition for uploads with a valid URL, and for multipart uploads that are kept."""
-    is_url_valid = UploadRow.created_at > now() - PUT_URL_LIFETIME
-    return or_(is_url_valid, UploadRow.multipart_id.is_not(None) & _is_kept(settings))
-
-
-def _is_kept(settings: Settings) -> ColumnElement[bool]:
-    """Build the SQL condition for uploads that were used within ``settings.upload_days``."""
-    return UploadRow.touched_at > now() - timedelta(days=settings.upload_days)
-
-
-def check_quota(session: Session, team: TeamContext, settings: Settings, size: int, content: str | None = None) -> None:
-    """Check that a file of ``size`` bytes fits into the team's quota, with its stored blobs and open uploads.
-
-    ``content`` is the hash of a file of a folder: nothing more is needed if one open upload has reserved its bytes.
-    Of equal files of folders, the first two uploads count once, so that an interrupted folder can be uploaded once
-    more, and each further one counts too: each may store its bytes.
-
-    Raises:
-        QuotaExceeded: it does not fit.
-    """
-    quota = get_team_row(session, team).quota_bytes
-    quota = settings.quota_bytes if quota is None else quota
-    if quota is None:
-        return
-    stored = revisions.get_totals(session, team.team_id).stored_bytes
-    is_expected = (UploadRow.team_id == team.team_id) & _is_reserving(settings) & UploadRow.blob_id.is_(None)
-    # Grouping equal contents takes several times as long, and is needed only if the bytes of all do not fit.
-    if stored + int(session.scalar(select(_sum_sizes(UploadRow.file_size)).where(is_expected)) or 0) + size <= quota:
-        return
-    expected, same = _sum_reservations(session, is_expected, content, size)
-    if same == 1 or stored + expected + size <= quota:
-        return
-    raise problems.QuotaExceeded(
-        f"The team may store {quota} bytes; {stored + expected} are used or reserved, and this file needs {size}.",
-        quota_bytes=quota,
-        stored_bytes=stored,
-        expected_bytes=expected,
-    )
-
-
-def _sum_reservations(
-    session: Session, is_expected: ColumnElement[bool], content: str | None, size: int
-) -> tuple[int, int]:
-    """Return the bytes that uploads reserve, and how many of them are files of folders with this content and size."""
-    counted = func.count()
-    groups = (
-        select(
-            _RESERVED_CONTENT.label("content"),
-            UploadRow.file_size,
-            counted.label("uploads"),
-            case((counted > 2, counted - 1), else_=1).label("times"),
-        )
-        .where(is_expected)
-        .group_by(_RESERVED_CONTENT, UploadRow.file_size)
-        .subquery()
-    )
-    is_same = (groups.c.content == content) & (groups.c.file_size == size)
-    sizes = cast(groups.c.file_size, Double) * groups.c.times
-    same = func.coalesce(func.sum(case((is_same, groups.c.uploads))), 0)
-    total, uploads = session.execute(select(_sum_sizes(sizes), same)).one()
-    return int(total), int(uploads)
-
-
-def check_space(session: Session, team: TeamContext, settings: Settings, size: int, free_bytes: int | None) -> None:
-    """Check that ``size`` more bytes fit into the team's quota and into the free space of the store; None: unlimited.
-
-    Raises:
-        QuotaExceeded, StorageFull: they do not fit.
-    """
-    check_quota(session, team, settings, size)
-    _check_disk(free_bytes, size)
-
-
-def _check_disk(free: int | None, size: int) -> None:
-    """Check that a file of ``size`` bytes fits into the free space of the store; None is unlimited.
-
-    Raises:
-        StorageFull: it does not fit.
-    """
-    if free is not None and size > free:
-        raise problems.StorageFull(
-            f"The registry's disk has {free} bytes of free space; this file needs {size}.",
-            needed_bytes=size,
-            free_bytes=free,
-        )
-
-
-def _sum_sizes(column: ColumnElement[int] | ColumnElement[float] | InstrumentedAttribute[int]) -> ColumnElement[float]:
-    """Build the sum of sizes as a float: SQLite fails on integers above 64 bits, which may be declared."""
-    return func.coalesce(func.sum(cast(column, Double)), 0.0)
 
 
 def get_upload(session: Session, team_id: UUID, storage_key: str) -> UploadRow:

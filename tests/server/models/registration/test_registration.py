@@ -1,5 +1,7 @@
 """Registration of uploaded files as models, in the cases that every client meets."""
 
+from typing import Any
+
 import pytest
 
 from modelyard.server.settings import Settings
@@ -67,6 +69,54 @@ def test_presign_content_that_the_team_has_is_already_stored_and_registers_witho
     assert ticket["already_stored"] is True
     body = team.new_model(content, "loras/two.safetensors", storage_key=ticket["storage_key"])
     assert team.post("/models", **body).status_code == 201
+
+
+def test_file_of_a_known_size_that_is_presigned_again_with_its_hash_counts_once_in_the_quota(team: ApiCaller) -> None:
+    one, two = make_model_file("one"), make_model_file("two")
+    assert len(one) == len(two)
+    team.register(one, "loras/one.safetensors")
+    team.put("/teams/current", quota_bytes=2 * len(one))
+    first = team.presign(two, "loras/two.safetensors").json()
+    assert first["hash_first"] is True
+    again = team.presign(two, "loras/two.safetensors", file_hash=hash_of(two))
+    assert (again.status_code, again.json()["error_code"]) == (403, "quota_exceeded")
+    continued = {"file_hash": hash_of(two), "storage_key": first["storage_key"]}
+    for _ in range(2):
+        assert team.presign(two, "loras/two.safetensors", **continued).json()["storage_key"] == first["storage_key"]
+    assert team.upload(two, "loras/two.safetensors", **continued) == first["storage_key"]
+    body = team.new_model(two, "loras/two.safetensors", storage_key=first["storage_key"])
+    assert team.post("/models", **body).status_code == 201
+
+
+def test_presign_of_known_content_continues_an_upload_that_was_presigned_without_the_hash(team: ApiCaller) -> None:
+    content = make_model_file()
+    team.register(content, "loras/one.safetensors")
+    key = team.presign(content, "loras/two.safetensors").json()["storage_key"]
+    ticket = team.presign(content, "loras/two.safetensors", file_hash=hash_of(content), storage_key=key).json()
+    assert (ticket["already_stored"], ticket["storage_key"]) == (True, key)
+    body = team.new_model(content, "loras/two.safetensors", storage_key=key)
+    assert team.post("/models", **body).status_code == 201
+
+
+@pytest.mark.parametrize("other", ["size", "hash", "person", "registered", "begun", "unknown"])
+def test_presign_ignores_the_storage_key_of_another_upload(
+    shared_registry: Harness, team: ApiCaller, other: str
+) -> None:
+    content = make_model_file()
+    earlier: dict[str, Any] = {"file_size": len(content) + 1} if other == "size" else {}
+    earlier |= {"file_hash": "sha256:" + "0" * 64} if other == "hash" else {}
+    asking = shared_registry.create_member("member", team) if other == "person" else team
+    key = asking.presign(content, **earlier).json()["storage_key"]
+    if other == "registered":
+        key = asking.upload(content)
+        assert asking.post("/models", **asking.new_model(content, storage_key=key)).status_code == 201
+    if other == "begun":
+        body = {"storage_key": key, "file_size": len(content)}
+        assert asking.post("/uploads/multipart/initiate", **body).status_code == 200
+    if other == "unknown":
+        key = key[:-4] + "0000"
+    ticket = team.presign(content, "loras/two.safetensors", file_hash=hash_of(content), storage_key=key).json()
+    assert ticket["storage_key"] != key
 
 
 def test_presign_content_of_another_team_is_not_already_stored(shared_registry: Harness, team: ApiCaller) -> None:

@@ -48,7 +48,7 @@ const MAX_PRECHECKED = 100
 
 const runs = new Map<number, UploadRun>()
 const notes = new Map<number, SharedDetails>()
-const tickets = new Map<number, UploadTicket>()
+const tickets = new Map<number, Promise<UploadTicket>>()
 const prechecks = new Semaphore(MAX_PRECHECKED)
 
 /** Put files into the queue. */
@@ -131,9 +131,7 @@ async function runUpload(id: number): Promise<void> {
   runs.set(id, run)
   updateItem(id, { stage: 'working' })
   try {
-    const vetted = tickets.get(id)
-    tickets.delete(id)
-    const delivered = await uploadFile(run, vetted)
+    const delivered = await uploadFile(run, await takeTicket(id))
     rememberUploaded(run.item, delivered.modelId)
     updateItem(id, { stage: 'verifying', ...delivered, note: '', rate: 0, activity: undefined })
     void waitForVerification(id)
@@ -144,6 +142,13 @@ async function runUpload(id: number): Promise<void> {
     if (runs.get(id) === run) runs.delete(id)
     startNext()
   }
+}
+
+/** Return the ticket that was requested for a queued file, if any: a second one would reserve its bytes twice. */
+function takeTicket(id: number): Promise<UploadTicket | undefined> | undefined {
+  const ticket = tickets.get(id)
+  tickets.delete(id)
+  return ticket?.catch(() => undefined)
 }
 
 function handleFailure(run: UploadRun, id: number, error: unknown): void {
@@ -223,9 +228,12 @@ async function precheck(id: number): Promise<void> {
       one.folder
     )
       return
+    const ticket = presign(one)
+    tickets.set(id, ticket)
     try {
-      tickets.set(id, await presign(one))
+      await ticket
     } catch (error) {
+      if (tickets.get(id) === ticket) tickets.delete(id)
       const problem = asProblem(error)
       const isFinal = [403, 422, 507].includes(problem.status) && findItem(id)?.stage === 'waiting'
       if (isFinal) updateItem(id, { stage: 'failed', problem: { title: problem.title, message: problem.message } })

@@ -55,6 +55,8 @@ const teamHeader = (teamId: string) => ({ header: { 'X-Team-ID': teamId } })
 /** A file to presign: of an upload, or of a folder whose path is `path`. */
 export interface FileToSend extends Pick<Item, 'teamId' | 'file' | 'path' | 'hash' | 'replaces'> {
   isInFolder?: boolean
+  /** Of an earlier ticket for this file, requested without its hash. */
+  storageKey?: string | undefined
 }
 
 const presigns = new Coalescer<FileToSend, UploadTicket>(getTeam, presignOne, presignMany, MAX_BATCH_ITEMS)
@@ -83,6 +85,7 @@ function buildUploadRequest(one: FileToSend) {
     ...(one.hash && { file_hash: one.hash }),
     ...(one.replaces && { replaces: one.replaces }),
     ...(one.isInFolder && { is_folder: true }),
+    ...(one.storageKey && { storage_key: one.storageKey }),
   }
 }
 

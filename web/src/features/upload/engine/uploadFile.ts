@@ -132,11 +132,13 @@ async function resumeUpload(run: UploadRun, unfinished: ResumeRecord): Promise<s
 
 async function sendContent(run: UploadRun, vetted: UploadTicket | undefined): Promise<string> {
   const isUsable = vetted && vetted.expiresAt - Date.now() > MIN_URL_LIFETIME_MILLISECONDS && !run.item.hash
-  let ticket = isUsable ? vetted : await withRetry(run, () => presign(run.item))
+  const continueUpload = ({ storageKey }: { storageKey?: string }) =>
+    withRetry(run, () => presign({ ...run.item, storageKey }))
+  let ticket = isUsable ? vetted : await continueUpload(vetted ?? {})
   if (ticket.hashFirst) {
     run.setActivity('comparing')
     await run.hash()
-    ticket = await withRetry(run, () => presign(run.item))
+    ticket = await continueUpload(ticket)
   }
   if (ticket.isStored) return ticket.storageKey
   run.setActivity('sending')
