@@ -177,12 +177,12 @@ class Settings(BaseModel):
     )
     open_uploads: int = Field(default=1000, ge=1, description="How many unfinished uploads a team may have at once.")
     import_workers: int = Field(
-        default=3,
+        default=4,
         ge=0,
         le=16,
         description="How many imports this process downloads at once; 0 leaves them to other processes. Of several, "
-        "one person or team never uses all, so that others need not wait. At most three come from one host at a time, "
-        "two for one person or team.",
+        "the last free one is only for a person and team of which none runs, so that they need not wait. At most three "
+        "come from one host at a time, two for one person or team.",
     )
     import_hosts: Annotated[tuple[ListedHost, ...], BeforeValidator(_split_commas)] = Field(
         default=(),

@@ -3,7 +3,7 @@
 import pytest
 
 from modelyard.server.fairness.accounts import Account
-from modelyard.server.fairness.usage import Usage, build_worker_limits, count_all_but_one
+from modelyard.server.fairness.usage import UNLIMITED, Usage, build_worker_limits, count_all_but_one, fits_last_worker
 
 COUNTS = [(0, 1), (1, 1), (2, 1), (3, 2), (16, 15)]
 
@@ -23,3 +23,20 @@ def test_worker_limits_leave_one_of_several_workers_to_others(holder: Account, w
         usage.add(account)
     assert not usage.fits(Account(holder.person or "another", holder.team or "another"))
     assert usage.fits(Account("Bo", "studio"))
+
+
+@pytest.mark.parametrize("workers", [2, 4])
+def test_last_free_worker_is_only_for_a_person_and_team_of_which_nothing_runs(workers: int) -> None:
+    usage, two = Usage(UNLIMITED), (Account("Ada", "lab"), Account("Bo", "studio"))
+    for number in range(workers - 1):
+        account = two[number % 2]
+        assert fits_last_worker(usage, account, workers)
+        usage.add(account)
+    for busy in (Account("Ada", "another"), Account("another", "lab"), Account(None, "lab"), Account("Ada", None)):
+        assert not fits_last_worker(usage, busy, workers)
+    for idle in (Account("Cy", "farm"), Account(None, "farm"), Account("Cy", None), Account()):
+        assert fits_last_worker(usage, idle, workers)
+
+
+def test_single_worker_serves_everybody() -> None:
+    assert fits_last_worker(Usage(UNLIMITED), Account("Ada", "lab"), 1)

@@ -88,3 +88,13 @@ class Usage:
     def remove(self, account: Account, amount: int = 1) -> None:
         """Count so much less as held by the person and the team."""
         self.add(account, -amount)
+
+
+def fits_last_worker(usage: Usage, account: Account, workers: int) -> bool:
+    """Return whether a process that has ``usage`` running may begin work of an account in one more of its workers.
+
+    The last free one of several is only for a person and team of which nothing runs: what others have begun may stall.
+    """
+    is_last = workers > 1 and usage.total >= workers - 1
+    held = (usage.people.get(account.person), usage.teams.get(account.team))
+    return not is_last or all(holder is None or not count for holder, count in zip(account, held, strict=True))

@@ -3,11 +3,12 @@
 import threading
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 from modelyard.server.database.session import Database
 from modelyard.server.encryption import SecretCipher
-from modelyard.server.fairness.usage import Usage, build_worker_limits, count_all_but_one
+from modelyard.server.fairness.usage import UNLIMITED, Usage, count_all_but_one, fits_last_worker
 from modelyard.server.imports.callers import load_team_context
 from modelyard.server.imports.import_leases import LeasedImport, lease_next_import, release_import
 from modelyard.server.imports.imported_files import ImportedContent
@@ -83,14 +84,15 @@ class Importer:
     def _lease(self) -> LeasedImport | None:
         """Lease the next import, one thread at a time, so that each sees what all workers of the process run."""
         workers = self._settings.import_workers
-        occupied, converting = Usage(build_worker_limits(workers)), 0
+        occupied, converting = Usage(UNLIMITED), 0
         with self._leasing:
             with self._lock:
                 for running in self._running.values():
                     occupied.add(running.account)
                     converting += running.row.derived_from is not None
             may_convert = converting < count_all_but_one(workers)
-            leased = lease_next_import(self._database, self._life, occupied.fits, may_convert=may_convert)
+            fits = partial(fits_last_worker, occupied, workers=workers)
+            leased = lease_next_import(self._database, self._life, fits, may_convert=may_convert)
             if leased is not None:
                 with self._lock:
                     self._running[leased.lease] = leased
