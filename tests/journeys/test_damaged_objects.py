@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import shlex
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -100,6 +101,24 @@ def test_push_damaged_object_before_any_download_repairs_it(
 
     assert modelyard.run("pull", "ink", "-o", tmp_path / "pulled").code == 0
     assert (tmp_path / "pulled" / file.name).read_bytes() == file.read_bytes()
+
+
+def test_push_of_content_whose_object_was_restored_from_a_backup_sends_nothing(
+    registry: RunningServer, modelyard: CommandLine, new_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    file, folder = new_file(3 * MEBIBYTE), write_model_folder(tmp_path / "diffusers" / "tiny")
+    commands = ["push", file], ["push", folder, "--as-folder"]
+    for command in commands:
+        assert modelyard.run(*command).code == 0
+    for stored in (registry.data_dir / "objects").glob("*/*/*/bytes"):
+        copy = stored.with_name("copy")
+        shutil.copyfile(stored, copy)
+        copy.replace(stored)
+    planned = modelyard.run("push", file, "--dry-run").out
+    assert planned.startswith("would skip (already there; the registry reads its copy again)")
+    for command in commands:
+        assert [done["outcome"] for done in modelyard.run_json(*command)["files"]] == ["already there"]
+    assert modelyard.run("push", file, "--dry-run").out.startswith("would skip (already there)  ")
 
 
 def test_push_of_damaged_content_to_a_chosen_model_that_was_moved_repairs_it_at_its_path(

@@ -14,7 +14,7 @@ from modelyard.client.transfers.collect import PushRequest, RejectedFile
 from modelyard.client.transfers.local_checks import LocalChecks
 from modelyard.client.transfers.own_places import OwnPlace, find_own_place
 from modelyard.client.transfers.own_role import OwnRole
-from modelyard.client.transfers.path_state import PathState, compare_with_registry
+from modelyard.client.transfers.path_state import PathState, PathStatus, compare_with_registry
 from modelyard.client.transfers.push import PushOptions
 from modelyard.client.transfers.sidecars import find_sidecar_picture, read_sidecar_details
 from modelyard.transfer.errors import DiskFailed, FileChanged
@@ -188,24 +188,24 @@ def _advise(own: OwnPlace | None) -> str:
     return f"Files of many models have this name. To give it a path of its own, add --path {own.path}"
 
 
+_ACTIONS: dict[PathStatus, str] = {
+    "unused": "push",
+    "same": "skip (already there)",
+    "doubtful": "skip (already there; the registry reads its copy again)",
+    "damaged": "repair (the registry's copy is damaged)",
+    "failed": "send again (it failed verification)",
+    "not current": "be refused (a version with this content is there, but not current)",
+}
+
+
 def _describe_action(found: PathState, *, replace: bool) -> str:
     """Return what a push would do with content that passes all checks, as a verb phrase after "would"."""
-    match found.status:
-        case "unused":
-            return "push"
-        case "same":
-            return "skip (already there)"
-        case "damaged":
-            return "repair (the registry's copy is damaged)"
-        case "failed":
-            return "send again (it failed verification)"
-        case "not current":
-            return "be refused (a version with this content is there, but not current)"
-        case "other" if replace and found.same_version:
-            return f"make version {found.next_version} (the same as version {found.same_version})"
-        case "other" if replace:
-            return f"upload version {found.next_version}"
-        case "other" if found.same_version:
-            return f"be refused (other content is there, and this is version {found.same_version} of it)"
-        case "other":
-            return "be refused (other content is there)"
+    if found.status != "other":
+        return _ACTIONS[found.status]
+    if replace and found.same_version:
+        return f"make version {found.next_version} (the same as version {found.same_version})"
+    if replace:
+        return f"upload version {found.next_version}"
+    if found.same_version:
+        return f"be refused (other content is there, and this is version {found.same_version} of it)"
+    return "be refused (other content is there)"

@@ -1,7 +1,8 @@
 """Compare a file with what the registry has at its model path, before anything is sent."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from modelyard.client.api.batched_calls import BatchedCalls
@@ -9,6 +10,7 @@ from modelyard.client.api.models import list_all_files
 from modelyard.client.api.registry import RegistryApi
 from modelyard.client.transfers.collect import PushRequest
 from modelyard.client.transfers.own_places import OwnPlace
+from modelyard.client.transfers.verification import generate_pauses
 from modelyard.wire import problems
 from modelyard.wire.models import IgnoredField, Model
 from modelyard.wire.versions import ModelVersion
@@ -16,11 +18,12 @@ from modelyard.wire.versions import ModelVersion
 # What the registry has at the path of a file:
 #   unused        no model
 #   same          the model has the content, or will have it once the newest version is verified
-#   damaged       the model has the content, but the registry's copy is damaged, missing or doubtful
+#   doubtful      the model has the content, but the stored object was changed, and the registry reads it again
+#   damaged       the model has the content, but the registry's copy is damaged or missing
 #   failed        the newest version has the content, and failed verification
 #   not current   the newest version has the content, but the team went back to an earlier one
 #   other         the newest version has other content
-PathStatus = Literal["unused", "same", "damaged", "failed", "not current", "other"]
+PathStatus = Literal["unused", "same", "doubtful", "damaged", "failed", "not current", "other"]
 
 # Reads the file and returns ``sha256:`` and its hex digest.
 ComputeHash = Callable[[], Awaitable[str]]
@@ -114,8 +117,7 @@ async def compare_with_registry(
     if file_hash is None and model.file_size == size:
         file_hash = await compute_hash()
     if model.file_hash == file_hash and not (request.replace and _is_overtaken(model)):
-        is_intact = await _is_served(calls, model)
-        return PathState("same" if is_intact else "damaged", model, file_hash=file_hash)
+        return PathState(await _get_object_status(calls, model), model, file_hash=file_hash)
 
     newest, *earlier = await get_newest_versions(calls.registry, model)
     if file_hash is None and size in (each.file_size for each in (newest, *earlier)):
@@ -197,20 +199,36 @@ def _get_status(newest: ModelVersion) -> PathStatus:
             return "not current"
 
 
-async def _is_served(calls: BatchedCalls, model: Model) -> bool:
-    """Return whether the registry serves a model's content without a doubt, or will once it has verified it.
+async def wait_until_read_again(calls: BatchedCalls, found: PathState, on_poll: Callable[[], None] | None) -> PathState:
+    """Return the state of a path once the registry has read a doubtful object again; any other state as it is.
+
+    Polls without a time limit. ``on_poll`` is called before each poll; None waits for nothing, as if it were intact.
+    """
+    pauses = generate_pauses()
+    while found.status == "doubtful" and found.model is not None:
+        if on_poll is None:
+            return replace(found, status="same")
+        on_poll()
+        await asyncio.sleep(next(pauses))
+        found = replace(found, status=await _get_object_status(calls, found.model))
+    return found
+
+
+async def _get_object_status(calls: BatchedCalls, model: Model) -> PathStatus:
+    """Return the status of a path whose model has the file's content: whether the registry serves it, or soon will.
 
     Asks for a download URL, because that makes the registry check the stored object. With a key that may not download,
-    a verified model counts as served. Of a doubtful object, which was changed, a new upload is preferred.
+    a verified model counts as served.
     """
     if model.verification != "verified":
-        return model.verification == "pending"
+        return "same" if model.verification == "pending" else "damaged"
     try:
         if model.is_folder:
-            files = await list_all_files(calls.registry, model.id)
-            return not any(file.is_doubtful for file in files)
-        return not (await calls.download_ticket(model.id)).is_doubtful
+            is_doubtful = any(file.is_doubtful for file in await list_all_files(calls.registry, model.id))
+        else:
+            is_doubtful = (await calls.download_ticket(model.id)).is_doubtful
     except problems.ModelDamaged:
-        return False
+        return "damaged"
     except problems.KeyNotAllowed:
-        return True  # a key that may only write gets no download URL
+        return "same"  # a key that may only write gets no download URL
+    return "doubtful" if is_doubtful else "same"

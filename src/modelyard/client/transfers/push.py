@@ -22,6 +22,7 @@ from modelyard.client.transfers.path_state import (
     check_same_kind,
     compare_with_registry,
     list_kept_fields,
+    wait_until_read_again,
 )
 from modelyard.client.transfers.resume_store import ResumeStore
 from modelyard.client.transfers.sidecars import (
@@ -208,6 +209,7 @@ class Pusher:
             self._calls, request, identity.size, identified.known_hash, lambda: self._compute_hash(request.file)
         )
         check_same_kind(request, found.model, is_folder=False)
+        found = await wait_until_read_again(self._calls, found, self._on_poll(request))
         if found.needs_upload(request):
             await self._checks.check_file(request.file, request.model_path)
         if (pushed := await self._find_pushed(request, found)) is not None:
@@ -330,9 +332,12 @@ class Pusher:
 
         Raises as ``find_verified_version``, also if this pusher does not wait.
         """
-        on_poll = partial(self._report, AwaitingVerification(request.file)) if self._options.wait else None
-        found = await find_verified_version(self._calls, model, file_hash, on_poll)
+        found = await find_verified_version(self._calls, model, file_hash, self._on_poll(request))
         return PushSucceeded(request.file, outcome, found.model, found.number, found.status, found.size)
+
+    def _on_poll(self, request: PushRequest) -> Callable[[], None] | None:
+        """Return what reports that a file waits for the registry; None if this pusher does not wait."""
+        return partial(self._report, AwaitingVerification(request.file)) if self._options.wait else None
 
     async def delete_expired_records(self) -> None:
         """Delete resume records that are so old that registries have aborted their uploads."""

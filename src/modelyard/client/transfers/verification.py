@@ -41,7 +41,7 @@ async def find_verified_version(
     """
     if on_poll is None and _is_first_version(model, file_hash):
         return RegisteredVersion(model, model.version, "pending", model.content_size)
-    pauses = _generate_pauses()
+    pauses = generate_pauses()
     while not (is_current := _is_current(model, file_hash)) and on_poll is not None and _is_being_verified(model):
         on_poll()
         await asyncio.sleep(next(pauses))
@@ -61,7 +61,7 @@ async def find_verified_version(
     return RegisteredVersion(model, version.version, version.version_status, version.content_size)
 
 
-def _generate_pauses() -> Iterator[float]:
+def generate_pauses() -> Iterator[float]:
     """Yield the seconds to wait before each poll: more each time, up to a limit."""
     seconds = _FIRST_POLL_SECONDS
     while True:

@@ -19,7 +19,12 @@ from modelyard.client.transfers.folders.progress import FolderProgress
 from modelyard.client.transfers.folders.record import FolderRecord, open_record
 from modelyard.client.transfers.moved_models import follow_model
 from modelyard.client.transfers.own_role import OwnRole
-from modelyard.client.transfers.path_state import PathState, check_same_kind, compare_with_registry
+from modelyard.client.transfers.path_state import (
+    PathState,
+    check_same_kind,
+    compare_with_registry,
+    wait_until_read_again,
+)
 from modelyard.client.transfers.push import (
     AwaitingVerification,
     Pusher,
@@ -164,6 +169,7 @@ class _FolderPusher(Pusher):
         found, files, manifest = await self.compare(request)
         push = request.push
         check_same_kind(push, found.model, is_folder=True)
+        found = await wait_until_read_again(self._calls, found, self._on_poll(push))
         if found.needs_upload(push):
             await self.check_content(request)
         if (pushed := await self._find_pushed(push, found)) is not None:
