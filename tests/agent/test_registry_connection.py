@@ -76,3 +76,19 @@ def test_registry_connection_refused_stays_refused_when_unreachable() -> None:
     assert connection.state == "refused"
     assert connection.record_success()
     assert not connection.is_revoked
+
+
+def test_registry_connection_name_that_another_key_uses_has_the_commands_for_another_name() -> None:
+    connection = RegistryConnection("connected")
+    connection.record_failure(Unauthenticated("The key is unknown.", agent_id="vm"))
+    assert connection.is_revoked
+    reason = connection.reason or ""
+    assert "a machine with another key uses its name, 'vm'" in reason
+    assert "stop this agent, pair the machine again (modelyard agent pair)" in reason
+    assert "modelyard agent run --agent-id NAME" in reason
+
+
+def test_registry_connection_name_that_the_key_does_not_belong_to_has_the_command_with_its_own() -> None:
+    connection = RegistryConnection("connected")
+    connection.record_failure(KeyNotAllowed("The key belongs to 'vm'.", agent_id="vm"))
+    assert "modelyard agent run --agent-id vm" in (connection.reason or "")

@@ -237,7 +237,7 @@ def test_agent_doctor_uses_name_of_agent_that_ran_and_not_host_name(
     assert ran.code == 0, ran.out
     elsewhere = as_agent("agent", "doctor", "--models-dir", folder, "--agent-id", "elsewhere")
     assert elsewhere.code == 1
-    assert "--agent-id ID" in elsewhere.out
+    assert "Use the agent's name: --agent-id box" in elsewhere.out
 
 
 def test_agent_install_print_json_has_unit_text_and_file(as_agent: Command, folder: Path) -> None:

@@ -1,20 +1,16 @@
 """``modelyard agent pair``: the key that it stores, and the machine's name."""
 
 import asyncio
-import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from modelyard.client.api.agents import has_machine
 from modelyard.client.api.registry import RegistryApi
 from modelyard.wire.agents.heartbeats import Heartbeat
 from tests.cli.conftest import Command
+from tests.cli.pairing import list_team, pair_machine, sign_in_owner
 from tests.client.server_process import Team
-from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.slow
 
@@ -28,30 +24,7 @@ def pair(home: Path, team: Team, modelyard: Command, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("MODELYARD_AGENT_KEEP_FREE", "1")
     monkeypatch.setenv("MODELYARD_AGENT_COMFYUI_URL", "http://127.0.0.1:9")
 
-    def run_pair(name: str | None) -> str:
-        command = [sys.executable, "-m", "modelyard", "--url", team.url, "agent", "pair"]
-        pairing = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        assert pairing.stderr is not None
-        code = pairing.stderr.readline().removeprefix("Code: ").strip()
-        with monkeypatch.context() as admin:
-            for variable, value in (("URL", team.url), ("TOKEN", team.token), ("TEAM", team.id)):
-                admin.setenv(f"MODELYARD_{variable}", value)
-            confirmed = modelyard("machine", "add", code, *(["--name", name] if name else []))
-            assert confirmed.code == 0, confirmed.err
-        output, errors = pairing.communicate(timeout=PATIENCE_SECONDS)
-        assert pairing.returncode == 0, errors
-        return output + errors
-
-    return run_pair
-
-
-def list_team(modelyard: Command, team: Team, monkeypatch: pytest.MonkeyPatch, *command: str) -> list[dict[str, str]]:
-    """Return the entries that a command of the team's owner lists."""
-    with monkeypatch.context() as admin:
-        for variable, value in (("URL", team.url), ("TOKEN", team.token), ("TEAM", team.id)):
-            admin.setenv(f"MODELYARD_{variable}", value)
-        (entries,) = [each for each in json.loads(modelyard(*command, "--json").out).values() if isinstance(each, list)]
-        return list(entries)
+    return lambda name: pair_machine(modelyard, team, monkeypatch, *(["--name", name] if name else [])).on_machine
 
 
 def run_once(process: Command, tmp_path: Path) -> None:
@@ -116,18 +89,12 @@ def test_machine_add_with_the_name_of_another_machine_says_so(team: Team, signed
     assert "modelyard agent run --agent-id NAME" in warnings[0]
 
 
-async def test_has_machine_of_registry_that_does_not_answer_is_false() -> None:
-    async with RegistryApi("http://127.0.0.1:9", "x", retry_seconds=0) as registry:
-        assert await has_machine(registry, "render-07") is False
-
-
 def test_machine_that_is_refused_for_its_name_runs_with_another_one(
     pair: Pair, tmp_path: Path, team: Team, modelyard: Command, process: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "models").mkdir()
     with monkeypatch.context() as admin:
-        for variable, value in (("URL", team.url), ("TOKEN", team.token), ("TEAM", team.id)):
-            admin.setenv(f"MODELYARD_{variable}", value)
+        sign_in_owner(admin, team)
         key = modelyard("key", "create", "render-07", "--kind", "agent", "--quiet").out.strip()
     asyncio.run(send_heartbeat(team.url, key, "render-07"))
     pair("render-07")

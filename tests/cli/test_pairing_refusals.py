@@ -10,7 +10,7 @@ from modelyard.agent.registry.keys import AgentKeyStore
 from modelyard.client.api.registry import RegistryApi
 from modelyard.wire.agents.heartbeats import Heartbeat
 from modelyard.wire.credentials import PairingStarted
-from modelyard.wire.problems import PairingNotFound
+from modelyard.wire.problems import PairingNotFound, Unauthenticated
 from tests.cli.conftest import Command
 from tests.client.scripted_server import Responses, run_scripted_server
 from tests.client.server_process import Team
@@ -56,6 +56,7 @@ def test_agent_pair_without_address_uses_the_registry_that_the_machine_is_paired
     monkeypatch.setenv("MODELYARD_AGENT_CONFIG", str(home / "agent.toml"))
     assert "modelyard agent pair --url URL" in modelyard("agent", "pair").err
     responses = Responses()
+    responses.add(401, Unauthenticated("The key is unknown.").to_json())
     responses.add(200, STARTED.model_dump(mode="json"))
     responses.add(404, PairingNotFound("This pairing has ended.").to_json())
     with run_scripted_server(responses) as url:

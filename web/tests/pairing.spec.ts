@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import type { Page } from '@playwright/test'
 import { readClipboard } from './accounts'
 import { expect, expectAccessible, expectNoHorizontalScroll, withRegistry } from './fixtures'
-import { buildEnvironment } from './machines'
+import { buildEnvironment, ReportingMachine } from './machines'
 import type { Registry } from './registry'
 
 const test = withRegistry()
@@ -74,6 +74,23 @@ test('a viewer pairs a machine from the machine list with a code typed in lower 
   expect(await machine.exitCode).toBe(0)
   await dialog.getByRole('button', { name: 'Close' }).last().click()
   await expect(dialog).toHaveCount(0)
+})
+
+test('a machine that is paired with the name of another one is shown with a warning and the way out', async ({
+  page,
+  registry,
+  signIn,
+}) => {
+  await ReportingMachine.create(registry, 'render-twice')
+  const machine = startPairing(registry, 'render-twice-2')
+  const code = await machine.waitForOutput(/Code: (\S+)/)
+  await signIn(registry.owner, `/pair?code=${code}`)
+  await page.getByLabel('Name').fill('render-twice')
+  await page.getByRole('button', { name: 'Pair machine' }).click()
+  const warning = page.getByRole('alert').filter({ hasText: 'The team has a machine with this name' })
+  await expect(warning).toContainText('run this one with another name: modelyard agent run --agent-id NAME')
+  await expectAccessible(page)
+  expect(await machine.exitCode).toBe(0)
 })
 
 test('an unknown pairing code is refused at its field and stays editable', async ({ page, registry, signIn }) => {

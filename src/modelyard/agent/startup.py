@@ -19,6 +19,7 @@ from modelyard.agent.reconciliation.reconciler import Reconciler
 from modelyard.agent.registry.connection import REFUSALS, describe_refusal
 from modelyard.agent.registry.current_key import CurrentKey, ReadCredentials
 from modelyard.agent.registry.keys import AgentCredentials
+from modelyard.agent.registry.names import find_name_of_key, find_other_user
 from modelyard.agent.roots import ROOT_CACHE, RootCache, RootFinder, list_counted_urls
 from modelyard.agent.settings import AgentSettings
 from modelyard.agent.state_folder import StateFolder
@@ -101,7 +102,8 @@ async def run_agent_once(
         except REFUSALS as refusal:
             # A name that is taken needs another name, and its text says so.
             url = None if isinstance(refusal, AgentTaken) else options.credentials.url
-            raise KeyRefused(describe_refusal(refusal), url) from refusal
+            names = {"used_name": find_other_user(refusal), "key_name": find_name_of_key(refusal)}
+            raise KeyRefused(describe_refusal(refusal), url, **names) from refusal
         except Unreachable as failure:
             raise RegistryUnreachable(str(failure)) from failure
 

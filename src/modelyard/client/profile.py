@@ -33,11 +33,15 @@ class KeyRefused(NoKey):
     """The registry refused this machine's key.
 
     ``url``: the registry's address, with which the machine can be paired again; None if that would not help.
+    ``used_name``: the machine's name, if that is used with another key. ``key_name``: the name that the key belongs to,
+    if that is another one.
     """
 
-    def __init__(self, message: str, url: str | None) -> None:
+    def __init__(
+        self, message: str, url: str | None, *, used_name: str | None = None, key_name: str | None = None
+    ) -> None:
         super().__init__(message)
-        self.url = url
+        self.url, self.used_name, self.key_name = url, used_name, key_name
 
 
 class AccountRequired(NoKey):

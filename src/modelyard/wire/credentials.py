@@ -149,6 +149,18 @@ class PairingConfirmed(Done):
     address: str | None = Field(
         default=None, description="The address from which the machine asked for the code.", examples=["192.0.2.7"]
     )
+    agent_id: str | None = Field(
+        default=None,
+        description="The name that a new machine will have, if its pairing is for an agent: the confirmed one, or "
+        "else the one that it announced. One that has run before may keep its own.",
+        examples=["render-03"],
+    )
+    is_name_in_use: bool = Field(
+        default=False,
+        description="Whether the team has a machine with this name already: perhaps another one, whose key ends once "
+        "this one uses its name.",
+        examples=[False],
+    )
 
 
 class PairingConfirmation(Schema):

@@ -118,3 +118,36 @@ def test_person_who_is_no_admin_any_more_does_not_take_over(shared_registry: Har
     other = Machine(pair_agent(shared_registry, admin))
     assert team.put(f"/members/{admin.user_id}", member_role="member").status_code == 200
     assert other.send().json()["error_code"] == "agent_taken"
+
+
+def test_replaced_key_is_refused_with_the_name_that_another_key_uses(shared_registry: Harness, team: ApiCaller) -> None:
+    machine = stop_machine_of(shared_registry, team)
+    Machine(pair_agent(shared_registry, team)).beat()
+    refused = machine.send()
+    assert (refused.status_code, refused.json()["agent_id"]) == (401, "render-07")
+    assert "agent_id" not in ApiCaller(shared_registry.client, f"{machine.key.token}x").get("/models").json()
+
+
+def test_revoked_key_of_a_machine_that_no_other_key_uses_is_refused_without_a_name(
+    shared_registry: Harness, team: ApiCaller
+) -> None:
+    machine = stop_machine_of(shared_registry, team)
+    change_last_key(shared_registry, team, revoked_at=now())
+    refused = machine.send()
+    assert (refused.status_code, "agent_id" in refused.json()) == (401, False)
+
+
+def test_manifest_for_a_key_that_is_new_to_a_machine_names_it(shared_registry: Harness, team: ApiCaller) -> None:
+    stop_machine_of(shared_registry, team)
+    key = pair_agent(shared_registry, team)
+    answers = [Machine(key, name).manifest() for name in ("render-07", "render-08")]
+    assert [answer.status_code for answer in answers] == [409, 409]
+    assert [answer.json().get("agent_id") for answer in answers] == ["render-07", None]
+
+
+def test_key_of_another_machine_is_refused_with_the_name_of_that(shared_registry: Harness, team: ApiCaller) -> None:
+    machine = stop_machine_of(shared_registry, team)
+    other = Machine(machine.key, "render-08")
+    answers = [other.send(), other.manifest(), machine.key.get("/agent/models", agent_id="render-08")]
+    assert [answer.status_code for answer in answers] == [403, 403, 403]
+    assert [answer.json()["agent_id"] for answer in answers] == ["render-07"] * 3

@@ -5,11 +5,13 @@ from typing import Any
 import pytest
 
 from tests.server.accounts_support.answers import Answer
+from tests.server.agents.machine import add_machine
 from tests.server.harness import ApiCaller, Harness
 
 
-def _start(registry: Harness, *, is_for_agent: bool = False) -> dict[str, Any]:
-    started: dict[str, Any] = registry.anonymous.post(f"/desktop/pair/start?is_for_agent={is_for_agent}").json()
+def _start(registry: Harness, *, is_for_agent: bool = False, agent_id: str | None = None) -> dict[str, Any]:
+    query = f"is_for_agent={is_for_agent}" + ("" if agent_id is None else f"&agent_id={agent_id}")
+    started: dict[str, Any] = registry.anonymous.post(f"/desktop/pair/start?{query}").json()
     return started
 
 
@@ -126,3 +128,41 @@ def test_confirm_pairing_with_the_name_of_a_machine_of_another_team_or_for_a_dev
     assert _confirm(user, device["user_code"], device_name="render-03").status_code == 200
     elsewhere = shared_registry.create_member("viewer", shared_registry.create_team())
     assert _confirm(elsewhere, machine["user_code"], device_name="render-03").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("announced", "confirmed", "named"),
+    [
+        ("render-07", {}, ("render-07", True)),
+        ("render-07", {"device_name": "render-08"}, ("render-08", False)),
+        ("render-08", {}, ("render-08", False)),
+        ("render-08", {"device_name": "render-07"}, ("render-07", True)),
+        (None, {}, (None, False)),
+    ],
+)
+def test_confirm_pairing_says_each_time_whether_the_name_of_the_machine_is_in_use_in_the_team(
+    shared_registry: Harness,
+    team: ApiCaller,
+    announced: str | None,
+    confirmed: dict[str, str],
+    named: tuple[str | None, bool],
+) -> None:
+    add_machine(shared_registry, team, "render-07")
+    add_machine(shared_registry, shared_registry.create_team(), "render-08")
+    started = _start(shared_registry, is_for_agent=True, agent_id=announced)
+    answers = [_confirm(team, started["user_code"], **confirmed).json() for _ in range(2)]
+    assert [(answer["agent_id"], answer["is_name_in_use"]) for answer in answers] == [named, named]
+
+
+def test_confirm_pairing_of_a_device_with_the_name_of_a_machine_says_nothing_of_it(
+    shared_registry: Harness, team: ApiCaller
+) -> None:
+    add_machine(shared_registry, team, "render-07")
+    started = _start(shared_registry, agent_id="render-07")
+    answer = _confirm(team, started["user_code"], device_name="render-07").json()
+    assert (answer["agent_id"], answer["is_name_in_use"]) == (None, False)
+
+
+def test_start_pairing_with_a_name_that_no_machine_can_have_returns_422(registry: Harness) -> None:
+    answer = registry.anonymous.post("/desktop/pair/start?is_for_agent=true&agent_id=a%20b")
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "agent_id")

@@ -70,7 +70,8 @@ def test_poll_confirmed_pairing_returns_both_keys_once(registry: Harness) -> Non
     started = _start(registry)
     assert _poll(registry, started).json() == {"status": "pending"}
     confirmed = _confirm(user, started["user_code"], device_name="render-03").json()
-    assert confirmed == {"is_success": True, "address": "testclient"}
+    of_device = {"agent_id": None, "is_name_in_use": False}
+    assert confirmed == {"is_success": True, "address": "testclient"} | of_device
     approved = _poll(registry, started)
     assert approved.status_code == 200
     assert approved.json()["status"] == "approved"

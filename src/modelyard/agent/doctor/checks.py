@@ -26,6 +26,7 @@ from modelyard.transfer.http.redirects import build_registry_redirected
 _TIMEOUT_SECONDS = 10.0
 # Presigned URLs are valid for minutes, and S3 refuses requests whose time differs by a quarter of an hour.
 _CLOCK_WARNING_SECONDS, _CLOCK_PROBLEM_SECONDS = 60.0, 600.0
+_RENAMED = "modelyard agent run --agent-id NAME"
 _KEY, _REGISTRY = frozenset({KEY}), frozenset({REGISTRY})
 
 
@@ -123,21 +124,38 @@ def _check_key(credentials: AgentCredentials, response: httpx2.Response) -> Find
     """Return what the status says about the key: accepted, unknown, or another machine's; else a registry problem."""
     url, source, status = credentials.url, credentials.source, response.status_code
     # 409: the key is valid, but the machine has not sent a heartbeat yet.
+    name = _find_name(response)
     if status in {200, 409}:
-        return Finding("ok", "key", f"{url} accepts the key ({source}).")
+        used = f" A machine with another key uses the name '{name}'." if name else ""
+        fix = f"If that is another machine, run this one with another name: {_RENAMED}" if name else ""
+        return Finding("warning" if name else "ok", "key", f"{url} accepts the key ({source}).{used}", fix)
     pair_again = f"modelyard agent pair --url {url}"
     if status == 401:
-        sentence = f"{url} does not recognize the key ({source}): it was revoked, or belongs to another registry."
-        return Finding("problem", "key", sentence, pair_again, _KEY)
+        why = f"and a machine with another key uses the name '{name}'" if name else "or belongs to another registry"
+        sentence = f"{url} does not recognize the key ({source}): it was revoked, {why}."
+        fix = f"{pair_again}; then, if '{name}' is another machine: {_RENAMED}" if name else pair_again
+        return Finding("problem", "key", sentence, fix, _KEY)
     if status == 403:
-        sentence = f"{url} refuses the key ({source}): it is another machine's, or its owner has left the team."
-        return Finding("problem", "key", sentence, f"Use the agent's name: --agent-id ID; or: {pair_again}", _KEY)
+        whose = f"the machine's '{name}'" if name else "another machine's, or its owner has left the team"
+        sentence = f"{url} refuses the key ({source}): it is {whose}."
+        fix = f"Use the agent's name: --agent-id {name or 'ID'}; or, for a name of its own: {pair_again}; {_RENAMED}"
+        return Finding("problem", "key", sentence, fix, _KEY)
     if response.is_redirect:
         redirected = build_registry_redirected(url, response.headers.get("Location"))
         return Finding("problem", "registry", str(redirected), explains=_REGISTRY)
     sentence = f"{url} answers the request for this machine's manifest with status {status}."
     fix = "Check that it is a Modelyard registry of this version or later."
     return Finding("problem", "registry", sentence, fix, _REGISTRY)
+
+
+def _find_name(response: httpx2.Response) -> str | None:
+    """Return the name in a refusal: that of a machine with another key, or the one that the key belongs to."""
+    try:
+        document = response.json()
+    except ValueError:
+        return None
+    name = document.get("agent_id") if response.is_client_error and isinstance(document, dict) else None
+    return name if isinstance(name, str) else None
 
 
 def _check_clock(response: httpx2.Response) -> Iterator[Finding]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+from modelyard.agent.registry.names import find_name_of_key, find_other_user
 from modelyard.agent.state_folder import ConnectionState
 from modelyard.client.api.download_urls import DownloadCalls
 from modelyard.client.api.manifests import ReceivedManifest
@@ -116,7 +117,18 @@ def _describe_refused_connection(failure: Problem | TransferFailed) -> str:
     reason = f"{describe_refusal(failure)} Nothing is downloaded or removed."
     if isinstance(failure, AgentTaken):
         return reason
-    return f"{reason} Pair the machine again (modelyard agent pair), or give it another key."
+    pair_again = "air the machine again (modelyard agent pair)"
+    if find_other_user(failure) is not None:
+        return (
+            f"{reason} To keep both, stop this agent, p{pair_again}, and give it another name (modelyard agent run"
+            f" --agent-id NAME, or install it again with --agent-id NAME). If the other one is gone, p{pair_again}."
+        )
+    if (own_name := find_name_of_key(failure)) is not None:
+        return (
+            f"{reason} Use the name of the key (modelyard agent run --agent-id {own_name}), or stop this agent,"
+            f" p{pair_again}, and run it with a name that no other machine has (modelyard agent run --agent-id NAME)."
+        )
+    return f"{reason} P{pair_again}, or give it another key."
 
 
 def describe_refusal(failure: Problem | TransferFailed) -> str:
@@ -124,6 +136,11 @@ def describe_refusal(failure: Problem | TransferFailed) -> str:
 
     The registry's own text for an unknown key is not used, because it asks a person to sign in.
     """
+    if (name := find_other_user(failure)) is not None:
+        return (
+            f"The registry refuses this machine: its key was revoked, and a machine with another key uses its name,"
+            f" '{name}'."
+        )
     if isinstance(failure, Unauthenticated):
         return "The registry refuses this machine: its key was revoked, or belongs to another registry."
     return f"The registry refuses this machine: {failure}"

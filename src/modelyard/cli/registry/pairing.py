@@ -10,17 +10,29 @@ if TYPE_CHECKING:
     from modelyard.wire.credentials import PairingStarted, PairingState
 
 
-async def request_paired_keys(terminal: Terminal, registry: RegistryApi, *, is_for_agent: bool = False) -> PairingState:
+def describe_name_in_use(name: str) -> str:
+    """Return the warning that a machine is paired with a name that the team has already."""
+    return (
+        f"The team has a machine named {name} already. If it is another one, this one is refused while that one runs,"
+        f" and ends its key when it uses the name after that. To keep both, give this one another name before it runs"
+        f" as {name}: modelyard agent run --agent-id NAME, or install it again with --agent-id NAME."
+    )
+
+
+async def request_paired_keys(
+    terminal: Terminal, registry: RegistryApi, *, is_for_agent: bool = False, agent_id: str | None = None
+) -> PairingState:
     """Print a code on standard error, wait until it is confirmed, and return this machine's keys: the agent's, or both.
 
-    A registry of an older release always makes both.
+    ``agent_id`` is the name of the machine without another one from the confirmation, which then says if the team has
+    it already. A registry of an older release always makes both keys.
 
     Raises:
         PairingNotFound: the code expired before it was confirmed; its fact ``command`` starts again.
     """
     from modelyard.wire.problems import PairingNotFound
 
-    started = await registry.start_pairing(is_for_agent=is_for_agent)
+    started = await registry.start_pairing(is_for_agent=is_for_agent, agent_id=agent_id)
     # As a warning, so that --quiet shows it too: the code must be entered somewhere.
     terminal.output.warn(f"Code: {started.user_code}")
     terminal.output.warn(

@@ -135,7 +135,9 @@ def _get_facts(error: BaseException) -> dict[str, Any]:
             return {"model_type": error.model_type}
         case LockedModelsMissing():
             return {"missing": [{"model_path": each.path.relative, "sha256": each.sha256} for each in error.models]}
-        case AccountRequired() | KeyRefused():
+        case KeyRefused():
+            return {"url": error.url, "used_name": error.used_name, "key_name": error.key_name}
+        case AccountRequired():
             return {"url": error.url}
         case VersionNotCurrent():
             return {"model_id": str(error.model_id), "model_path": error.model_path, "version": error.version}

@@ -6,10 +6,9 @@ from modelyard.client.api.filters import AgentFilter
 from modelyard.client.api.paging import Paging, list_pages
 from modelyard.client.api.registry import RegistryApi
 from modelyard.client.references.matching import ReferenceKind, get_only_match
-from modelyard.transfer.errors import TransferFailed
 from modelyard.wire.agents.machines import Agent, AgentList
 from modelyard.wire.agents.replicas import AgentModel, AgentModelList
-from modelyard.wire.problems import AgentNotFound, Problem
+from modelyard.wire.problems import AgentNotFound
 from modelyard.wire.uses.lists import UnusedModel, UnusedModelList
 
 
@@ -38,15 +37,6 @@ async def list_models_on_agent(registry: RegistryApi, agent_id: str) -> list[Age
         return await registry.list_models_on(agent_id, paging)
 
     return [model async for page in list_pages(load_page) for model in page.agent_model_list]
-
-
-async def has_machine(registry: RegistryApi, name: str) -> bool:
-    """Return whether the team has a machine of exactly this name, with one small request; False if that fails."""
-    try:
-        await registry.list_models_on(name, Paging(per_page=1))
-    except (Problem, TransferFailed):
-        return False
-    return True
 
 
 async def list_model_agents(registry: RegistryApi, model_id: UUID) -> list[AgentModel]:

@@ -15,6 +15,7 @@ from modelyard.server.fairness.accounts import Account
 from modelyard.server.fairness.usage import Limits
 from modelyard.server.http.operation_limiter import OperationLimiter
 from modelyard.server.http.waiting.places import WaitingPlaces
+from modelyard.server.identity.operations import build_other_machine_problem
 from modelyard.server.models.replicas.tables import AgentRow
 from modelyard.server.revisions import TeamTotalsRow
 from modelyard.server.teams.context import TeamContext, reload_team_context
@@ -111,14 +112,14 @@ class ManifestCache:
     def _load_snapshot(self, team: TeamContext, agent_id: str) -> AgentSnapshot:
         """Load the machine and its team's revision; raises what ``wait_for_manifest`` raises."""
         if team.caller.agent_id not in (None, agent_id):
-            raise problems.KeyNotAllowed(
-                "This key belongs to another machine. Pair this machine to get a key of its own."
-            )
+            raise build_other_machine_problem(team.caller.agent_id)
         with self._database.reading() as session:
             reload_team_context(session, team, Operation.AGENT_MANIFEST)
             row = session.execute(_SNAPSHOT, {"of_team": team.team_id, "of_agent": agent_id}).one_or_none()
         if row is None or row.credential_id != team.caller.credential_id:
-            raise problems.AgentUnknown("No machine of this name uses this key yet. Send a heartbeat first.")
+            # The name is a fact if a machine uses it with another key.
+            facts = {} if row is None else {"agent_id": agent_id}
+            raise problems.AgentUnknown("No machine of this name uses this key yet. Send a heartbeat first.", **facts)
         return AgentSnapshot(team.team_id, *row, key_hash=team.caller.key_hash or "")
 
     async def _get_current(self, key: ManifestKey, revision: int, account: Account) -> CachedManifest:

@@ -19,6 +19,7 @@ from modelyard.server.collections.machine_updates import update_machine
 from modelyard.server.collections.subscribed_models import record_ended_subscriptions
 from modelyard.server.database.clock import get_database_time
 from modelyard.server.http.paging import Order, Page, list_page
+from modelyard.server.identity.operations import build_other_machine_problem
 from modelyard.server.models.replicas import states
 from modelyard.server.models.replicas.assignments import delete_assignments_of_agent, recount_relabelled_agent
 from modelyard.server.models.replicas.desired import MachineCounts
@@ -85,7 +86,7 @@ def get_own_agent(session: Session, team: TeamContext, agent_id: str) -> AgentRo
         AgentUnknown: there is no such machine, or it uses another key.
     """
     if team.caller.agent_id not in (None, agent_id):
-        raise problems.KeyNotAllowed("This key belongs to another machine. Pair this machine to get a key of its own.")
+        raise build_other_machine_problem(team.caller.agent_id)
     agent = find_agent(session, team.team_id, agent_id)
     if agent is None or agent.credential_id != team.caller.credential_id:
         raise problems.AgentUnknown("No machine of this name uses this key yet. Send a heartbeat first.")

@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from modelyard.server.audit.operations import record
-from modelyard.server.credentials.machine_names import is_name_of_another_person
+from modelyard.server.credentials.machine_names import has_machine, is_name_of_another_person
 from modelyard.server.credentials.pairing import ALPHABET, CODE_LENGTH, build_wrong_code_problem
 from modelyard.server.credentials.tables import PairingRow
 from modelyard.server.database.base import now
@@ -33,11 +33,11 @@ def confirm_pairing(
     """
     account = f"pairing by {team.user_id}"
     with identity.attempts.limit(database, account, address, problems.PairingNotFound):
-        return PairingConfirmed(address=_confirm_code(database, team, confirmation))
+        return _confirm_code(database, team, confirmation)
 
 
-def _confirm_code(database: Database, team: TeamContext, confirmation: PairingConfirmation) -> str:
-    """Set the team, user and name of the pairing with this code, and return the address that started it.
+def _confirm_code(database: Database, team: TeamContext, confirmation: PairingConfirmation) -> PairingConfirmed:
+    """Set the team, user and name of the pairing with this code, and return the answer.
 
     Codes may contain lower case, dashes and spaces.
 
@@ -52,13 +52,21 @@ def _confirm_code(database: Database, team: TeamContext, confirmation: PairingCo
             raise build_wrong_code_problem()
         name = confirmation.device_name or pairing.device_name or INVENTED_NAME.format(half_code=code[:4])
         if name == pairing.device_name:
-            return pairing.address
+            return _build_answer(session, team, pairing)
         if confirmation.device_name is not None:
             _check_name(session, team, pairing, confirmation.device_name)
         pairing.team_id, pairing.user_id, pairing.device_name = team.team_id, team.user_id, name
         facts = {"device_name": name, "address": pairing.address}
         record(session, team.actor, team.team_id, "device.confirmed", pairing.id, **facts)
-        return pairing.address
+        return _build_answer(session, team, pairing)
+
+
+def _build_answer(session: Session, team: TeamContext, pairing: PairingRow) -> PairingConfirmed:
+    """Build the answer to a confirmation, with the name that a new machine will have, and whether it is in use."""
+    is_given = pairing.device_name != INVENTED_NAME.format(half_code=pairing.user_code[:4])
+    name = (pairing.device_name if is_given else pairing.agent_id) if pairing.is_for_agent else None
+    is_in_use = name is not None and has_machine(session, team.team_id, name)
+    return PairingConfirmed(address=pairing.address, agent_id=name, is_name_in_use=is_in_use)
 
 
 def _find_by_user_code(session: Session, code: str) -> PairingRow | None:

@@ -13,10 +13,14 @@ from modelyard.server.teams.permissions import EDIT_EVERY_ROLE
 _agents = table("agents", column("team_id", Uuid()), column("agent_id"), column("credential_id", Uuid()))
 
 
+def has_machine(session: Session, team_id: UUID, name: str) -> bool:
+    """Return whether the team has a machine with this name."""
+    return _find_key(session, team_id, name) is not None
+
+
 def is_name_of_another_person(session: Session, team: TeamContext, name: str) -> bool:
     """Return whether the team has a machine with this name whose key the caller may not replace with one of theirs."""
-    is_named = (_agents.c.team_id == team.team_id, _agents.c.agent_id == name)
-    key_id = session.execute(select(_agents.c.credential_id).where(*is_named)).scalar()
+    key_id = _find_key(session, team.team_id, name)
     return key_id is not None and not may_replace_key(session, team.team_id, key_id, team.user_id)
 
 
@@ -31,3 +35,9 @@ def may_replace_key(session: Session, team_id: UUID, key_id: UUID, person_id: UU
         return True
     role = find_role(session, team_id, person_id)
     return role is not None and role.rank >= EDIT_EVERY_ROLE.rank
+
+
+def _find_key(session: Session, team_id: UUID, name: str) -> UUID | None:
+    """Return the id of the key that the machine with this name used last; None if the team has no such machine."""
+    is_named = (_agents.c.team_id == team_id, _agents.c.agent_id == name)
+    return session.execute(select(_agents.c.credential_id).where(*is_named)).scalar()

@@ -47,7 +47,9 @@ CODE_LENGTH = 8
 _ACCESS: dict[PairedKind, Access] = {"device": "write", "agent": "read"}
 
 
-def start_pairing(session: Session, address: str, public_url: str, *, is_for_agent: bool) -> PairingStarted:
+def start_pairing(
+    session: Session, address: str, public_url: str, *, is_for_agent: bool, agent_id: str | None
+) -> PairingStarted:
     """Start a pairing. If the address has 50 open ones, its oldest unconfirmed one is deleted.
 
     Expired pairings of all addresses are deleted first.
@@ -71,6 +73,7 @@ def start_pairing(session: Session, address: str, public_url: str, *, is_for_age
             user_code=code,
             address=address,
             is_for_agent=is_for_agent,
+            agent_id=agent_id if is_for_agent else None,
             expires_at=now() + PAIRING_LIFETIME,
         )
     )

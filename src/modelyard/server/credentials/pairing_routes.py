@@ -14,6 +14,7 @@ from modelyard.server.identity.state import IdentityState
 from modelyard.server.teams.context import ACCESS_PROBLEMS, TeamContext, require_permission
 from modelyard.server.teams.permissions import Operation
 from modelyard.wire import problems
+from modelyard.wire.agents.values import EXAMPLE_AGENT, AgentId
 from modelyard.wire.credentials import PairingConfirmation, PairingConfirmed, PairingPoll, PairingStarted, PairingState
 
 router = ApiRouter("pairing")
@@ -27,6 +28,14 @@ IsForAgent = Annotated[
         examples=[True],
     ),
 ]
+AnnouncedName = Annotated[
+    AgentId | None,
+    Query(
+        description="The name that the machine will have if the confirmation gives no other. Without it, the "
+        "confirmation does not say whether that name is in use; a machine that has it already omits it.",
+        examples=[EXAMPLE_AGENT],
+    ),
+]
 
 
 @router.post(
@@ -35,11 +44,15 @@ IsForAgent = Annotated[
     responses=answers(problems.TooManyAttempts, problems.HostNotAllowed, problems.InvalidRequest),
 )
 def start_pairing(
-    address: ClientAddress, public_url: PublicUrl, database: Db, is_for_agent: IsForAgent = False
+    address: ClientAddress,
+    public_url: PublicUrl,
+    database: Db,
+    is_for_agent: IsForAgent = False,
+    agent_id: AnnouncedName = None,
 ) -> PairingStarted:
     """Start pairing a device, or the agent of a machine; a body is not read."""
     with database.writing() as session:
-        return pairing.start_pairing(session, address, public_url, is_for_agent=is_for_agent)
+        return pairing.start_pairing(session, address, public_url, is_for_agent=is_for_agent, agent_id=agent_id)
 
 
 @router.post(

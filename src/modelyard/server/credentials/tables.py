@@ -14,6 +14,7 @@ class PairingRow(Row):
 
     ``key_seed`` is set when the keys are issued: with the device code, which is not stored, it gives them again.
     ``is_for_agent``: only a machine's key is issued, and ``device_name`` is the machine's, unless it was invented.
+    ``agent_id``: the name that the machine will have without another one from the confirmation, if it said so.
     """
 
     __tablename__ = "pairings"
@@ -24,6 +25,7 @@ class PairingRow(Row):
     address: Mapped[str] = mapped_column(index=True)
     device_name: Mapped[str | None]
     is_for_agent: Mapped[bool] = mapped_column(default=False, server_default=false())
+    agent_id: Mapped[str | None]
     team_id: Mapped[UUID | None] = mapped_column(ForeignKey("teams.id"))
     user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
     key_seed: Mapped[str | None]

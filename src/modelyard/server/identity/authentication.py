@@ -102,6 +102,8 @@ _keys = get_table(CredentialRow)
 _retired = get_table(RetiredSecretRow)
 # The ``teams`` package, which imports this one, has the class of this table.
 _members = table("members", column("team_id", Uuid()), column("user_id", Uuid()), column("role"))
+# The ``models`` package has the class of this table.
+_agents = table("agents", column("team_id", Uuid()), column("agent_id"), column("credential_id", Uuid()))
 _is_live = and_(
     _keys.c.revoked_at.is_(None),
     _keys.c.suspended_at.is_(None),
@@ -165,6 +167,12 @@ _VALID_SECRETS = union_all(
     .join(_keys, _keys.c.id == _retired.c.credential_id)
     .where(_retired.c.key_hash.in_(_key_hashes), _retired.c.expires_at > bindparam("moment"), is_valid),
 )
+# Only who has the secret of a key is told the name.
+_NAME_WITH_OTHER_KEY = (
+    select(_agents.c.agent_id)
+    .join(_keys, and_(_keys.c.team_id == _agents.c.team_id, _keys.c.agent_id == _agents.c.agent_id))
+    .where(_keys.c.key_hash == bindparam("key_hash"), _agents.c.credential_id != _keys.c.id)
+)
 
 
 def is_valid_key(session: Session, credential_id: UUID) -> bool:
@@ -178,9 +186,9 @@ def list_valid_key_hashes(session: Session, key_hashes: Collection[str]) -> set[
     return set(session.connection().scalars(_VALID_SECRETS, parameters))
 
 
-def build_unauthenticated_problem() -> Unauthenticated:
+def build_unauthenticated_problem(**facts: str) -> Unauthenticated:
     """Return the one problem of failed authentication; it does not tell missing from unknown, expired or revoked."""
-    return Unauthenticated("Sign in: the token is missing, unknown or expired.")
+    return Unauthenticated("Sign in: the token is missing, unknown or expired.", **facts)
 
 
 def format_full_name(first_name: str, last_name: str) -> str:
@@ -240,7 +248,7 @@ def _authenticate_key(
 
     Raises:
         Unauthenticated: the key is malformed, unknown, expired, revoked or suspended, or its user has lost the role
-            that it depends on.
+            that it depends on. Its fact ``agent_id`` is the name of the key's machine if that is used with another key.
     """
     kind = keys.KIND_OF_PREFIX[token[:3]]
     if not keys.is_well_formed(token, PREFIXES[kind]):
@@ -248,7 +256,8 @@ def _authenticate_key(
     values: dict[str, Any] = {"key_hash": keys.digest(token), "kind": kind, "moment": now()}
     row = session.connection().execute(queries.key, values | parameters).one_or_none()
     if row is None:
-        raise build_unauthenticated_problem()
+        name = session.connection().scalar(_NAME_WITH_OTHER_KEY, values) if kind == "agent" else None
+        raise build_unauthenticated_problem(**({} if name is None else {"agent_id": name}))
     identity.record_key_use(row.team_id, row.id)
     caller = Caller(
         kind=kind,

@@ -184,7 +184,15 @@ def bind_key_to_agent(session: Session, caller: Caller, agent_id: str) -> None:
         )
     bound = session.scalar(select(CredentialRow.agent_id).where(CredentialRow.id == caller.credential_id))
     if bound not in (None, agent_id):
-        raise KeyNotAllowed("This key belongs to another machine. Pair this one.")
+        raise build_other_machine_problem(bound)
+
+
+def build_other_machine_problem(agent_id: str) -> KeyNotAllowed:
+    """Build the problem for a key that belongs to the machine ``agent_id``, and was used with another name."""
+    return KeyNotAllowed(
+        f"This key belongs to another machine, '{agent_id}'. Pair this machine to get a key of its own.",
+        agent_id=agent_id,
+    )
 
 
 def end_sessions(session: Session, user_id: UUID, *, except_id: UUID | None = None) -> None:

@@ -1,7 +1,7 @@
 // The pairing form: the code, what pairing allows, and the next step.
 
 import { Alert, Button, Stack, Text, TextInput } from '@mantine/core'
-import { IconCheck } from '@tabler/icons-react'
+import { IconAlertTriangle, IconCheck } from '@tabler/icons-react'
 import { type FormEvent, useState } from 'react'
 import { api, unwrap } from '@/api/client'
 import { asProblem, type Problem } from '@/api/problem'
@@ -13,7 +13,7 @@ export function PairForm({ code = '', onDone }: { code?: string; onDone?: () => 
   const [typed, setTyped] = useState(formatCode(code))
   const [refusal, setRefusal] = useState<Problem>()
   const [isBusy, setBusy] = useState(false)
-  const [paired, setPaired] = useState<string>()
+  const [paired, setPaired] = useState<{ name: string; usedName: string | null }>()
   const onSubmit = async (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault()
     const name = String(new FormData(event.currentTarget).get('name')).trim()
@@ -21,14 +21,14 @@ export function PairForm({ code = '', onDone }: { code?: string; onDone?: () => 
     setRefusal(undefined)
     try {
       const body = { user_code: typed, ...(name && { device_name: name }) }
-      await unwrap(api.POST('/api/v1/desktop/pair/confirm', { body }))
-      setPaired(name || typed)
+      const confirmed = await unwrap(api.POST('/api/v1/desktop/pair/confirm', { body }))
+      setPaired({ name: name || typed, usedName: confirmed.is_name_in_use ? confirmed.agent_id : null })
     } catch (error) {
       setRefusal(asProblem(error))
     }
     setBusy(false)
   }
-  if (paired !== undefined) return <Paired name={paired} onDone={onDone} />
+  if (paired !== undefined) return <Paired {...paired} onDone={onDone} />
   return (
     <form onSubmit={(event) => void onSubmit(event)}>
       <Stack>
@@ -90,7 +90,8 @@ function TeamName({ text = 'this team' }: { text?: string | undefined }) {
   )
 }
 
-function Paired({ name, onDone }: { name: string; onDone: (() => void) | undefined }) {
+function Paired(props: { name: string; usedName: string | null; onDone: (() => void) | undefined }) {
+  const { name, usedName, onDone } = props
   return (
     <Stack role="status">
       <Alert color="green" icon={<IconCheck aria-hidden />} title="The machine is paired">
@@ -99,6 +100,15 @@ function Paired({ name, onDone }: { name: string; onDone: (() => void) | undefin
           runs (modelyard agent run).
         </Text>
       </Alert>
+      {usedName !== null && (
+        <Alert color="yellow" icon={<IconAlertTriangle aria-hidden />} title="The team has a machine with this name">
+          <Text size="sm">
+            If <bdi>{usedName}</bdi> is another machine, this one is refused while that one runs, and ends its key when
+            it uses the name after that. To keep both, run this one with another name: modelyard agent run --agent-id
+            NAME
+          </Text>
+        </Alert>
+      )}
       {onDone ? (
         <Button variant="default" onClick={onDone}>
           Close

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from modelyard.client.api.registry import RegistryApi
     from modelyard.wire.agents.machines import Agent
     from modelyard.wire.agents.replicas import AgentModel
-    from modelyard.wire.credentials import PairingConfirmed
 
 machine = typer.Typer(no_args_is_help=True, help=CLIENT_COMMANDS["machine"].help)
 
@@ -100,18 +99,12 @@ def add_machine(
 
     A machine shows a code during: modelyard agent pair, modelyard login --device
     """
-    from modelyard.client.api.agents import has_machine
+    from modelyard.cli.registry.pairing import describe_name_in_use
     from modelyard.wire.credentials import PairingConfirmation
 
     confirmation = PairingConfirmation(user_code=code, **({} if name is None else {"device_name": name}))
     terminal = terminal_of(context)
-
-    async def confirm(registry: RegistryApi) -> tuple[PairingConfirmed, bool]:
-        """Confirm the pairing; return the answer, and whether there was a machine of this name before."""
-        is_name_in_use = name is not None and await has_machine(registry, name)
-        return await registry.confirm_pairing(confirmation), is_name_in_use
-
-    confirmed, is_name_in_use = terminal.call_registry(confirm)
+    confirmed = terminal.call_registry(lambda registry: registry.confirm_pairing(confirmation))
     # Registries before 0.4 do not say the address.
     where = f" at {confirmed.address}" if confirmed.address else ""
     named = "" if name is None else f" as {name}; one that has run before keeps its name"
@@ -119,12 +112,8 @@ def add_machine(
         f"The machine{where} is paired{named}. It acts for you. To unpair it, revoke its key, which this"
         " lists: modelyard key ls"
     )
-    if is_name_in_use:
-        terminal.output.warn(
-            f"The team has a machine named {name} already. If it is another one, this one is refused while that one"
-            " runs. Give this one another name: modelyard agent run --agent-id NAME, or install it again with"
-            " --agent-id NAME."
-        )
+    if confirmed.is_name_in_use and confirmed.agent_id is not None:
+        terminal.output.warn(describe_name_in_use(confirmed.agent_id))
 
 
 @machine.command("label")

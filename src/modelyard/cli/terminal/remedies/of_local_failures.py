@@ -104,7 +104,14 @@ _MACHINE: Table = {
     LockHeld: (OTHER, ()),
     KeyRefused: (
         NOT_SIGNED_IN,
-        ("Pair this machine again: modelyard agent pair --url {url}", "Find other problems: modelyard agent doctor"),
+        (
+            "Use the name that its key belongs to: modelyard agent run --agent-id {key_name}",
+            "Pair this machine again: modelyard agent pair --url {url}",
+            "Then, if {used_name} is another machine, run this one with another name: modelyard agent run --agent-id"
+            " NAME",
+            "Then give it a name of its own, other than {key_name}: modelyard agent run --agent-id NAME",
+            "Find other problems: modelyard agent doctor",
+        ),
     ),
     AccountRequired: (
         NOT_SIGNED_IN,

@@ -15,12 +15,16 @@ _START = Paging()
 class CredentialCalls(ChannelCalls):
     """The methods of ``RegistryApi`` about keys and pairing; they raise the same."""
 
-    async def start_pairing(self, *, is_for_agent: bool = False) -> credentials.PairingStarted:
+    async def start_pairing(
+        self, *, is_for_agent: bool = False, agent_id: str | None = None
+    ) -> credentials.PairingStarted:
         """Start to pair this machine: return a code for a person to confirm, and a device code to poll with.
 
-        With ``is_for_agent`` it gets only the key of its agent, except from registries of older releases.
+        With ``is_for_agent`` it gets only the key of its agent, except from registries of older releases. ``agent_id``
+        is the name that the machine will have without another one from the confirmation.
         """
         query = {"is_for_agent": "true"} if is_for_agent else {}
+        query |= {} if agent_id is None else {"agent_id": agent_id}
         call = Call("POST", "/desktop/pair/start", query=query, anonymous=True)
         return await self._channel.request(credentials.PairingStarted, call)
 
