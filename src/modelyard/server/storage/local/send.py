@@ -17,7 +17,7 @@ from modelyard.server.storage.local.responses import build_start_message, get_he
 from modelyard.server.storage.url_server import UrlServer
 from modelyard.wire import problems
 
-_PIECE = 1 << 20
+_PIECE = 1 << 18
 _READ_AHEAD = 8 << 20
 # A client that receives less than 1 MiB in five minutes is taken as stalled.
 _STALLED_SECONDS = 300.0
@@ -128,6 +128,8 @@ class Sender:
                 position += len(piece)
                 stalled.reschedule(loop.time() + _STALLED_SECONDS)
                 await send({"type": "http.response.body", "body": piece, "more_body": position < end})
+                # Sending may not wait; without a turn for others, not even the end of the connection would be noticed.
+                await asyncio.sleep(0)
 
 
 async def _wait_for_disconnect(receive: Receive) -> None:
