@@ -1,7 +1,9 @@
 """``modelyard agent pair``: the key that it stores, and the machine's name."""
 
 import asyncio
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from modelyard.client.api.registry import RegistryApi
 from modelyard.wire.agents.heartbeats import Heartbeat
 from tests.cli.conftest import Command
 from tests.cli.pairing import list_team, pair_machine, sign_in_owner
-from tests.client.server_process import Team
+from tests.client.server_process import Server, Team
 
 pytestmark = pytest.mark.slow
 
@@ -126,3 +128,29 @@ def test_machine_that_has_run_keeps_its_name_when_it_is_paired_again(
     assert ("keeps that name" in printed) == (name is not None)
     assert find_name_in_unit(modelyard) == "render-07"
     run_once(process, tmp_path)
+
+
+def test_machine_whose_registry_has_another_address_keeps_its_name_when_it_is_paired_again(
+    pair: Pair, tmp_path: Path, team: Team, modelyard: Command, process: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "models").mkdir()
+    pair("render-07")
+    run_once(process, tmp_path)
+    moved = replace(team, url=team.url.replace("127.0.0.1", "localhost"))
+    paired = pair_machine(modelyard, moved, monkeypatch, "--name", "render-08").on_machine
+    assert "This machine has run as render-07 before, and keeps that name." in paired
+    assert "Paired as render-07." in paired
+    run_once(process, tmp_path)
+    assert json.loads(process("agent", "status", "--json").out)["agents"][0]["url"] == moved.url
+    assert [each["agent_id"] for each in list_team(modelyard, team, monkeypatch, "machine", "ls")] == ["render-07"]
+
+
+def test_machine_that_is_paired_with_the_registry_of_another_team_does_not_keep_its_name(
+    pair: Pair, tmp_path: Path, server: Server, modelyard: Command, process: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "models").mkdir()
+    pair("render-07")
+    run_once(process, tmp_path)
+    other = server.new_team()
+    moved = replace(other, url=other.url.replace("127.0.0.1", "localhost"))
+    assert "Paired as render-08." in pair_machine(modelyard, moved, monkeypatch, "--name", "render-08").on_machine

@@ -14,6 +14,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -73,6 +74,7 @@ class StatusSnapshot(BaseModel):
     started_at: datetime
     written_at: datetime
     url: str
+    team_id: UUID | None = None  # as the registry last said
     link: ConnectionState
     link_reason: str | None = None
     link_since: datetime | None = None  # when it became ``link``; None: unknown
@@ -177,6 +179,13 @@ def read_statuses(state_dir: Path) -> Iterator[tuple[str, StatusSnapshot]]:
             status = StateFolder(state_dir, agent_id).read_status()
             if status is not None:
                 yield agent_id, status
+
+
+def find_agent_of_team(state_dir: Path, team_id: UUID, url: str) -> str | None:
+    """Return the agent that last ran here for a team, if that was at another address than ``url``; blocking."""
+    of_team = [each for each in read_statuses(state_dir) if each[1].team_id == team_id]
+    last = max(of_team, key=lambda each: each[1].written_at, default=None)
+    return None if last is None or last[1].url == url else last[0]
 
 
 def to_json_document(status: StatusSnapshot, *, is_running: bool) -> dict[str, object]:

@@ -87,6 +87,7 @@ def build_snapshot(status: AgentStatus) -> StatusSnapshot:
         started_at=status.started_at,
         written_at=datetime.now(UTC),
         url=status.url,
+        team_id=status.team_facts.team_id or (status.previous and status.previous.team_id),
         link=connection.state,
         link_reason=connection.reason or status.rejections.reason,
         link_since=connection.since,

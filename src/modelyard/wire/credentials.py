@@ -136,6 +136,7 @@ class PairingState(Schema):
         description="The machine's key (`ak-`).",
         examples=["ak-9Qd…"],
     )
+    team_id: UUID | None = Field(default=None, description="The team of the keys.", examples=[EXAMPLE_ID])
     device_name: str | None = Field(
         default=None,
         description="The name that the user gave at the confirmation, or `Device` and half of the code.",

@@ -95,7 +95,8 @@ def test_poll_confirmed_pairing_of_agent_returns_its_key_and_name_and_makes_no_o
 
     approved = _poll_again(registry, started).json()
 
-    assert approved == {"status": "approved", "agent_key": approved["agent_key"], "device_name": "render-03"}
+    named = {"team_id": user.team_id, "device_name": "render-03"}
+    assert approved == {"status": "approved", "agent_key": approved["agent_key"]} | named
     assert _poll_again(registry, started).json() == approved
     assert _count_keys(registry) == before + 1
     agent = ApiCaller(registry.client, approved["agent_key"])

@@ -77,6 +77,10 @@ class AgentKeyStore:
         name = None if paired is None else paired.agent_id
         return settings if name is None else settings.model_copy(update={"agent_id": name})
 
+    def has_name(self, settings: AgentSettings) -> bool:
+        """Return whether the machine's name is a setting, or that of a pairing with the registry of the settings."""
+        return "agent_id" in settings.model_fields_set or self._own.find(settings.url) is not None
+
     def save_key(self, url: str, key: str, agent_id: str) -> None:
         """Store a key that pairing returned for the machine of this name, and make its registry the current one."""
         self._own.save(Profile(url=url, token=key, agent_id=agent_id))

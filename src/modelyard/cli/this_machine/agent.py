@@ -10,6 +10,7 @@ import typer
 from modelyard.cli.commands import CLIENT_COMMANDS
 from modelyard.cli.terminal.terminal import Terminal, require_posix, terminal_of
 from modelyard.cli.this_machine import adopt, doctor, extension, selftest
+from modelyard.cli.this_machine.agent_pairing import pair_this_machine
 from modelyard.cli.this_machine.settings import AgentId, ComfyUI, Label, ModelsDir, read_agent_settings
 from modelyard.cli.this_machine.status import format_status
 from modelyard.cli.this_machine.sync_output import format_ready_count, to_result_document
@@ -17,9 +18,6 @@ from modelyard.comfyui.quoting import counted
 
 if TYPE_CHECKING:
     from modelyard.agent.reconcile_result import ReconcileResult
-    from modelyard.agent.registry.keys import AgentKeyStore
-    from modelyard.agent.registry.names import NameUse
-    from modelyard.agent.settings import AgentSettings
     from modelyard.agent.startup import StartOptions
     from modelyard.agent.state_folder import StateFolder
 
@@ -85,7 +83,7 @@ def pair_agent(context: typer.Context) -> None:
     Example: modelyard agent pair --url http://models.example:8400
     """
     terminal = terminal_of(context)
-    name = _pair(terminal)
+    name = pair_this_machine(terminal)
     terminal.output.done(f"Paired as {name}. A running agent takes up the key; else: modelyard agent run --comfyui DIR")
 
 
@@ -228,7 +226,7 @@ def _build_start_options(terminal: Terminal, *, pair_first: bool = False, **flag
     except NoKey:
         if not pair_first:
             raise
-        _pair(terminal)
+        pair_this_machine(terminal)
         settings = read_agent_settings(terminal, **flags)
         credentials = key_store.get_credentials(settings)
     of_same_registry = settings.model_copy(update={"url": credentials.url})
@@ -240,75 +238,3 @@ def _build_start_options(terminal: Terminal, *, pair_first: bool = False, **flag
         terminal.settings,
         lambda: AgentKeyStore(terminal.settings.profile_file).get_credentials(of_same_registry),
     )
-
-
-def _pair(terminal: Terminal) -> str:
-    """Pair this machine, store its key, and return the machine's name; waits for a user.
-
-    The registry is that of the settings, or else the one that the machine was paired with last.
-
-    Raises:
-        BadParameter: neither names a registry.
-        PairingNotFound: the code expired before it was confirmed.
-        RegistryUnreachable: the registry did not answer.
-        ValueError: the registry returned no key for an agent.
-    """
-    from modelyard.agent.registry.keys import AgentKeyStore, choose_name, find_machine_name
-    from modelyard.agent.state_folder import list_agent_ids
-    from modelyard.cli.registry.pairing import describe_name_in_use, request_paired_keys
-    from modelyard.client.api.urls import normalize_url
-    from modelyard.client.profile import RegistryUnreachable
-    from modelyard.transfer.errors import Unreachable
-
-    before, known = read_agent_settings(terminal), list_agent_ids(terminal.settings.state_dir)
-    key_store = AgentKeyStore(terminal.settings.profile_file, terminal.output.warn)
-    url = before.url or key_store.find_url()
-    if url is None:
-        raise typer.BadParameter("Name the registry: modelyard agent pair --url URL")
-    name_use = _find_name_use_before(terminal, key_store, before)
-    if name_use == "other":
-        terminal.output.warn(
-            f"{describe_name_in_use(before.agent_id)} Stop the agent here first: a running one takes up the new key."
-        )
-    # A machine whose key was revoked keeps its name, unless it is used with another key.
-    announced = None if name_use == "own" or (name_use == "unknown" and before.agent_id in known) else before.agent_id
-    try:
-        keys = terminal.call_anonymously(
-            url, lambda registry: request_paired_keys(terminal, registry, is_for_agent=True, agent_id=announced)
-        )
-    except Unreachable as failure:
-        raise RegistryUnreachable(str(failure)) from failure
-    if keys.agent_key is None:
-        raise ValueError("The registry returned no key for an agent. Update the registry, then pair again.")
-    confirmed = find_machine_name(keys.device_name)
-    key_store.save_key(normalize_url(url), keys.agent_key, choose_name(confirmed, before.agent_id, known))
-    if before.agent_id in known and confirmed not in (None, before.agent_id):
-        terminal.output.warn(f"This machine has run as {before.agent_id} before, and keeps that name.")
-    name = read_agent_settings(terminal).agent_id
-    if before.agent_id not in known and _ask_name_use(terminal, url, keys.agent_key, name) == "other":
-        terminal.output.warn(describe_name_in_use(name))
-    return name
-
-
-def _find_name_use_before(terminal: Terminal, key_store: AgentKeyStore, settings: AgentSettings) -> NameUse:
-    """Return whether the machine's name is used with the key that it has before it is paired, or with another one."""
-    from modelyard.client.profile import NoKey
-
-    try:
-        credentials = key_store.get_credentials(settings)
-    except NoKey:
-        return "unknown"
-    return _ask_name_use(terminal, credentials.url, credentials.key, settings.agent_id)
-
-
-def _ask_name_use(terminal: Terminal, url: str, key: str, agent_id: str) -> NameUse:
-    """Ask a registry once whether a name is used with this key of a machine, or with another one."""
-    from modelyard.agent.registry.names import find_name_use
-    from modelyard.client.api.registry import RegistryApi
-
-    async def ask() -> NameUse:
-        """Enter the registry client, and ask."""
-        async with RegistryApi(url, key, retry_seconds=0) as registry:
-            return await find_name_use(registry, agent_id)
-
-    return terminal.run(ask())

@@ -200,7 +200,11 @@ def _get_keys(session: Session, pairing: PairingRow, device_code: str) -> Pairin
         return None
     raw = {kind: token.raw for kind, token in tokens.items()}
     return PairingState(
-        status="approved", raw_key=raw.get("device"), agent_key=raw["agent"], device_name=pairing.device_name
+        status="approved",
+        raw_key=raw.get("device"),
+        agent_key=raw["agent"],
+        team_id=pairing.team_id,
+        device_name=pairing.device_name,
     )
 
 
