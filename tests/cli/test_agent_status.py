@@ -7,6 +7,7 @@ import pytest
 from modelyard.agent.state_folder import ModelStatus, ReasonStatus, StatusSnapshot, to_json_document
 from modelyard.cli.terminal.formatting import format_time
 from modelyard.cli.this_machine.status import format_status
+from modelyard.wire.agents.values import REPORTED_BY_TWO_REASON
 
 URL = "http://models.example:8400"
 REASON = f"{URL} cannot be reached: the connection was refused."
@@ -80,3 +81,9 @@ def test_status_of_refused_connection_says_the_reason_once() -> None:
 @pytest.mark.parametrize("link", ["lost", "stopped"])
 def test_status_of_ended_agent_says_not_connected(link: str) -> None:
     assert get_link_lines(build_status(link, datetime.now(UTC)), is_running=False)[0] == f"{URL}: not connected"
+
+
+def test_status_says_that_another_agent_reports_as_this_machine_while_this_one_runs() -> None:
+    status = build_status("connected", None).model_copy(update={"is_reported_by_two": True})
+    texts = [" ".join(str(line) for line in format_status(status, is_running, 80)) for is_running in (True, False)]
+    assert [REPORTED_BY_TWO_REASON in text for text in texts] == [True, False]

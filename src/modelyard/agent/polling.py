@@ -19,6 +19,7 @@ from modelyard.agent.timers import HeartbeatTimer, wait_for_event
 from modelyard.comfyui.quoting import counted
 from modelyard.transfer.errors import TransferFailed
 from modelyard.wire.agents.heartbeats import Heartbeat, HeartbeatResponse
+from modelyard.wire.agents.values import REPORTED_BY_TWO_REASON
 from modelyard.wire.problems import AgentUnknown, Problem
 from modelyard.wire.uses.reports import MAX_HEARTBEAT_USES
 
@@ -253,11 +254,21 @@ class RegistryPoller:
                 self._runner.stop_actions()
             self._runner.request_reconcile()
         self._logged_unreadable.update(answer)
+        if answer.is_reported_by_two != status.is_reported_by_two:
+            status.is_reported_by_two = answer.is_reported_by_two
+            self._log_other_agent()
         status.team_facts = TeamFacts(answer.team_name, answer.may_request_models, answer.team_id)
         self.set_approval("registry", answer.approved_removal)
         if answer.sync_now:
             self._runner.request_reconcile()
             self.poll_now()
+
+    def _log_other_agent(self) -> None:
+        """Log that another agent reports as this machine, or that none does any more."""
+        if self._status.is_reported_by_two:
+            log.warning("%s", REPORTED_BY_TWO_REASON)
+        else:
+            log.info("No other agent reports as this machine any more.")
 
     def _record_success(self) -> bool:
         """Record a response of the registry; return whether it was not connected before, as at the first response.

@@ -99,6 +99,7 @@ class StatusSnapshot(BaseModel):
     reasons: list[ReasonStatus] = Field(default_factory=list)  # that most models have, state by state
     held: HeldStatus | None = None
     notes: list[str] = Field(default_factory=list)
+    is_reported_by_two: bool = False  # another agent reports as this machine
 
 
 class StateFolder:

@@ -1,6 +1,7 @@
 """The live status of an agent: its connection, models, plan and progress, and why it waits."""
 
 import asyncio
+import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -85,6 +86,8 @@ class AgentStatus:
     use_log: UseLog | None = None  # None: use is not counted
     previews_lock: asyncio.Lock = field(default_factory=asyncio.Lock)  # held while pictures beside models may change
     is_stopping: bool = False
+    process: str = field(default_factory=lambda: secrets.token_hex(8))
+    is_reported_by_two: bool = False  # another agent reports as this machine, as the registry says
     phase: SyncPhase = "idle"
     detail: str | None = None
     seconds_left: int | None = None  # of the running plan, as of the last heartbeat

@@ -15,8 +15,8 @@ from modelyard.wire.agents.heartbeats import Heartbeat
 from modelyard.wire.uses.reports import ModelUse
 
 _FEW_VALUES = (
-    *("agent_id", "agent_labels", "agent_version", "agent_build", "places_folders", "is_stopping", "problem"),
-    *("removal_waiting", "removal_token", "report_series", "report_number"),
+    *("agent_id", "agent_labels", "agent_version", "agent_build", "agent_process", "places_folders", "is_stopping"),
+    *("problem", "removal_waiting", "removal_token", "report_series", "report_number"),
 )
 
 
@@ -31,6 +31,7 @@ def build_heartbeat(status: AgentStatus, report: Report, uses: Sequence[ModelUse
         agent_labels=list(status.settings.labels),
         agent_version=__version__,
         agent_build=info.agent_build,
+        agent_process=status.process,
         places_folders=True,
         comfyui_version=None if info.comfyui_version is None else printable(info.comfyui_version)[:100],
         platform_arch=f"{platform.system().lower()}-{platform.machine()}"[:100],
@@ -112,6 +113,7 @@ def build_snapshot(status: AgentStatus) -> StatusSnapshot:
         reasons=counts.reasons,
         held=None if held is None else _build_held_status(held),
         notes=list(status.result.notes),
+        is_reported_by_two=status.is_reported_by_two,
     )
 
 

@@ -10,7 +10,7 @@ from modelyard.comfyui.quoting import counted
 from modelyard.sync.planning.blockers import LOWER_KEEP_FREE
 from modelyard.sync.reason_groups import is_example
 from modelyard.transfer.errors import FREE_SPACE
-from modelyard.wire.agents.values import ModelState
+from modelyard.wire.agents.values import REPORTED_BY_TWO_REASON, ModelState
 
 # Causes that other checks may have found.
 KEY, REGISTRY, SPACE = "key", "registry", "space"
@@ -52,6 +52,8 @@ def check_last_run(status: StatusSnapshot) -> Iterator[Finding]:
 
 def check_status(status: StatusSnapshot) -> Iterator[Finding]:
     """Yield what the status of a running agent says is wrong: connection, models, and what it waits for. Pure."""
+    if status.is_reported_by_two:
+        yield Finding("problem", "agent", REPORTED_BY_TWO_REASON)
     lacks_connection = list(_check_connection(status))
     yield from lacks_connection
     yield from _check_models(status, _NOW)

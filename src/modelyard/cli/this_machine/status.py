@@ -9,6 +9,7 @@ from modelyard.cli.terminal.formatting import format_age, format_duration, forma
 from modelyard.cli.terminal.reasons import format_reason
 from modelyard.cli.terminal.table import format_table
 from modelyard.sync.reason_groups import group_by_reason
+from modelyard.wire.agents.values import REPORTED_BY_TWO_REASON
 
 if TYPE_CHECKING:
     from modelyard.agent.state_folder import ModelStatus, ReasonStatus, StatusSnapshot
@@ -35,6 +36,7 @@ def format_status(status: StatusSnapshot, is_running: bool, width: int | None) -
         ("comfyui", "" if status.comfyui is None else f"running, version {status.comfyui or 'unknown'}"),
         *(("folder", folder) for folder in status.folders),
         *(("note", note) for note in status.notes),
+        ("problem", REPORTED_BY_TWO_REASON if status.is_reported_by_two and is_running else ""),
     ]
     lines: list[str | Line] = [*format_fields(pairs)]
     if status.held is not None:

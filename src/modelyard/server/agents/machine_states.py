@@ -8,10 +8,11 @@ from typing import Any
 from sqlalchemy import Row
 
 from modelyard.comfyui.quoting import counted
+from modelyard.server.agents.processes import is_reported_by_two
 from modelyard.server.models.replicas.problems import describe_held_removals
 from modelyard.server.models.replicas.tables import AgentRow
 from modelyard.server.models.replicas.unhealthy import is_unhealthy
-from modelyard.wire.agents.values import DAMAGED_REASON, MachineState, ModelState
+from modelyard.wire.agents.values import DAMAGED_REASON, REPORTED_BY_TWO_REASON, MachineState, ModelState
 
 _WAITING_PHASES = ("idle", "waiting")
 _UNREAD = "Starts within about a minute."
@@ -28,6 +29,7 @@ STATE_COLUMNS = (
     *(AgentRow.sync_detail, AgentRow.models_ready, AgentRow.models_unloaded, AgentRow.waiting_for, AgentRow.problem),
     AgentRow.models_evicted,
     *(AgentRow.removal_waiting, AgentRow.removal_token, AgentRow.paused, AgentRow.last_heartbeat, AgentRow.stopped_at),
+    *(AgentRow.returns_since, AgentRow.returned_at),
 )
 
 
@@ -56,7 +58,7 @@ def decide_machine_state(
     return (
         _find_offline(agent, moment, refusal)
         or _find_pause(agent)
-        or _find_problem(agent, reasons)
+        or _find_problem(agent, moment, reasons)
         or _find_activity(agent, models_desired)
         or _find_failure(reasons)
         or _find_wait(agent, models_desired)
@@ -125,8 +127,11 @@ def _find_pause(agent: AgentRow) -> StateAndReason | None:
     return StateAndReason("waiting", _PAUSED) if agent.paused else None
 
 
-def _find_problem(agent: AgentRow, reasons: Mapping[ModelState, str]) -> StateAndReason | None:
+def _find_problem(agent: AgentRow, moment: datetime, reasons: Mapping[ModelState, str]) -> StateAndReason | None:
     """Return the state of a machine on which a person has to do something."""
+    if is_reported_by_two(agent, moment):
+        # What else is reported may be of the other one.
+        return StateAndReason("problem", REPORTED_BY_TWO_REASON)
     if agent.problem is not None:
         return StateAndReason("problem", agent.problem)
     if "conflict" in reasons:

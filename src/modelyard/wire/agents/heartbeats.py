@@ -96,6 +96,12 @@ class Heartbeat(Schema):
         description="The commit that this version was built from, if known: it tells builds of one version apart.",
         examples=["1f2e3d4c5b6a"],
     )
+    agent_process: SeriesName | None = Field(
+        default=None,
+        description="A random name of the agent's process; after a restart it has another. It tells that two agents "
+        "report as one machine.",
+        examples=["5d0c9a1f7e2b4c68"],
+    )
     comfyui_version: ShortText | None = Field(
         default=None, description="The version of ComfyUI, if known.", examples=["0.3.64"]
     )
@@ -229,6 +235,12 @@ class HeartbeatResponse(Schema):
     team_id: UUID | None = Field(default=None, description="The team's id.", examples=[EXAMPLE_ID])
     may_request_models: bool = Field(
         default=False, description="Whether the team lets machines request models.", examples=[True]
+    )
+    is_reported_by_two: bool = Field(
+        default=False,
+        description="Whether another agent reports as this machine with the same key, such as on a computer with a "
+        "copy of its disk: for more than 90 seconds, and until three minutes after the last sign of it.",
+        examples=[False],
     )
     unreadable_list: Annotated[list[UnreadableField], BeforeValidator(_select_readable)] = Field(
         default_factory=list,

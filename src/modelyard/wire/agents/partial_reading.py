@@ -34,7 +34,7 @@ _DESCRIPTIONS = (
     | {
         *("agent_status", "sync_phase", "sync_percent", "sync_bytes_done", "sync_bytes_total", "sync_seconds_left"),
         *("disk_free", "disk_budget", "bytes_held", "models_evicted", "models_unloaded"),
-        *("removal_waiting", "use_counted_since"),
+        *("removal_waiting", "use_counted_since", "agent_process"),
     }
 )
 _NOT_READ = "The registry cannot read this value."

@@ -41,5 +41,11 @@ DesiredBy = Literal["labels", "assignment", "subscription"]
 DAMAGED_REASON = (
     "The registry's copy is damaged and cannot be downloaded. Push the file again from a machine that has it."
 )
+# Why a machine has a problem if two agents report as it, as their logs and the registry say it.
+REPORTED_BY_TWO_REASON = (
+    "Another agent reports as this machine with the same key, as on a computer with a copy of its disk. Stop the agent "
+    "of one of the two, pair it again (modelyard agent pair), and give it another name (modelyard agent run --agent-id "
+    "NAME, or install it again with --agent-id NAME)."
+)
 
 EXAMPLE_AGENT = "render-07"

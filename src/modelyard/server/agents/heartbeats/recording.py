@@ -13,6 +13,7 @@ from modelyard.server.agents.heartbeats.reported_states import (
 )
 from modelyard.server.agents.heartbeats.sender import find_sender, is_same_sender, update_sender
 from modelyard.server.agents.operations import find_agent
+from modelyard.server.agents.processes import is_reported_by_two
 from modelyard.server.database.clock import get_database_time
 from modelyard.server.database.session import Database, get_table
 from modelyard.server.models.replicas.tables import AgentRow
@@ -50,7 +51,8 @@ def record_heartbeat(database: Database, team: TeamContext, beat: Heartbeat, max
         update_sender(session, team, agent, beat, moment)
         is_accepted = apply_report(session, agent, beat, moment, prepared if is_current else None)
         record_uses(session, agent, beat.use_list, moment)
-        return _build_response(session, agent, beat, is_accepted=is_accepted)
+        response = _build_response(session, agent, beat, is_accepted=is_accepted)
+        return response.model_copy(update={"is_reported_by_two": is_reported_by_two(agent, moment)})
 
 
 def _write_early(database: Database, team: TeamContext, beat: Heartbeat, max_machines: int) -> PreparedReport | None:

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from modelyard.server.agents.heartbeats.own_labels import has_other_labels, list_own_labels, trusts_own_labels
 from modelyard.server.agents.operations import find_agent, update_label_set
+from modelyard.server.agents.processes import record_process
 from modelyard.server.audit.operations import record
 from modelyard.server.identity.operations import bind_key_to_agent
 from modelyard.server.models.replicas.name_owners import check_takeover, record_key_change
@@ -58,6 +59,7 @@ def update_sender(session: Session, team: TeamContext, agent: AgentRow, beat: He
     agent.last_heartbeat = moment
     agent.use_counted_since = _find_counting_start(agent, beat, moment)
     agent.stopped_at = moment if beat.is_stopping else None
+    record_process(agent, beat.agent_process, moment)
     session.add(agent)
     # Gives a new machine its number.
     session.flush()

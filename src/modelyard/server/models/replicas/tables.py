@@ -83,6 +83,12 @@ class AgentRow(Row):
     use_counted_since: Mapped[datetime | None]
     # When the agent reported that it is being stopped; null while it runs, and after a crash.
     stopped_at: Mapped[datetime | None]
+    # See ``processes``. The process that sent the last heartbeat; those before it, newest first; and since when such
+    # ones have sent heartbeats again, and when one did last.
+    process: Mapped[str | None]
+    replaced_processes: Mapped[list[str] | None]
+    returns_since: Mapped[datetime | None]
+    returned_at: Mapped[datetime | None]
 
     @property
     def collection_label_set(self) -> str:
