@@ -38,6 +38,7 @@ from modelyard.server.scheduler.jobs import build_jobs
 from modelyard.server.settings import Settings
 from modelyard.server.verification.scrub import FRESH
 from modelyard.server.webhooks import routes as webhooks
+from modelyard.server.webhooks import sender_share as senders
 from modelyard.server.workflows import request_reading
 from modelyard.transfer.options import TransferOptions
 from modelyard.wire.agents.values import MAX_REASON_LENGTH, MAX_STATES_IN_RESPONSE
@@ -250,6 +251,17 @@ def test_handbook_names_the_limits_of_passwords_and_lookups() -> None:
         f"{_format_limits(webhooks.ADDRESS_CHECKS)}; others wait up to {operation_limiter.QUEUE_SECONDS:.0f} seconds"
     )
     assert f"| addresses of webhooks that are checked | {checks} for a thread |" in text
+
+
+def test_handbook_names_the_limits_of_deliveries() -> None:
+    most, unknown, slow, further = (senders.LIMITS[kind] for kind in senders.Kind)
+    assert (slow, senders.SLOW_SECONDS) == (further, 2.0)
+    assert (
+        f"| deliveries of webhooks | {most.total} at a time in each process, {most.per_person} of one person (who "
+        f"created the webhook), {most.per_team} of one team; {senders.MAX_PER_TEAM} of one team in all processes. Slow ones "
+        f"{_format_limits(slow)}, from two seconds on; those of teams that the process does not know as quick "
+        f"{unknown.total} at a time |"
+    ) in read_page(HANDBOOK)
 
 
 def test_handbook_names_the_limits_of_responses() -> None:

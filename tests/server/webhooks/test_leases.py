@@ -46,3 +46,17 @@ def test_release_delivery_that_was_not_sent_is_no_attempt(steps: Steps, receiver
     release_delivery(steps.database, leased)
     assert list_deliveries(steps.owner, webhook)[0]["attempts"] == 0
     assert steps.send_all_due() == 1
+
+
+def test_deliveries_are_charged_to_the_user_who_created_the_webhook_also_with_a_device(
+    steps: Steps, receiver: Receiver
+) -> None:
+    admin = steps.registry.create_member("admin")
+    create_webhook(steps.owner, receiver.url)
+    create_webhook(steps.registry.create_device(admin), receiver.url)
+    steps.register()
+    steps.publish()
+    leased = [lease_next_delivery(steps.database, SenderShare()) for _ in range(2)]
+    accounts = [tuple(map(str, each.account)) for each in leased if each is not None]
+    team_id = steps.registry.team_id
+    assert sorted(accounts) == sorted([(steps.owner.user_id, team_id), (admin.user_id, team_id)])

@@ -14,7 +14,7 @@ from modelyard.server.settings import Settings
 from modelyard.server.webhooks.delivery_leases import lease_next_delivery
 from modelyard.server.webhooks.schedule import PAUSES
 from modelyard.server.webhooks.sender import Sender
-from modelyard.server.webhooks.sender_share import MAX_PER_TEAM, RESERVED_THREADS, SENDER_THREADS, SenderShare
+from modelyard.server.webhooks.sender_share import MAX_PER_PERSON, MAX_PER_TEAM, SenderShare
 from modelyard.server.webhooks.tables import WebhookRow
 from tests.server.harness import ApiCaller, Harness
 from tests.server.outbound.connect_proxy import ConnectProxy
@@ -189,7 +189,7 @@ def test_slow_receiver_of_one_team_does_not_delay_another_team(
     receiver.resume()
 
 
-def test_slow_receiver_of_three_teams_does_not_delay_a_fourth_team(
+def test_slow_receiver_of_three_teams_of_one_person_does_not_delay_the_team_of_another_person(
     patient_senders: None, registry: Harness, receiver: Receiver, other_receiver: Receiver
 ) -> None:
     receiver.pause()
@@ -197,14 +197,14 @@ def test_slow_receiver_of_three_teams_does_not_delay_a_fourth_team(
         for number in range(MAX_PER_TEAM):
             create_webhook(team, receiver.url, display_name=str(number))
         team.register()
-    for _ in range(SENDER_THREADS - RESERVED_THREADS):
+    for _ in range(MAX_PER_PERSON):
         receiver.wait_for_message()
-    other = registry.create_team()
+    other = registry.create_other_team()
     create_webhook(other, other_receiver.url)
     other.register()
     other_receiver.wait_for_message()
     # The slow receiver has answered none of them yet.
-    assert len(receiver.messages) < SENDER_THREADS
+    assert len(receiver.messages) == MAX_PER_PERSON
     receiver.resume()
 
 

@@ -1,24 +1,26 @@
 """Leases of deliveries: one worker sends a delivery at a time, by the database's clock."""
 
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, not_, or_, select, update
+from sqlalchemy import ColumnElement, func, not_, or_, select, update
 from sqlalchemy.orm import Session
 
 from modelyard.server.database.base import new_id
 from modelyard.server.database.clock import get_database_time
 from modelyard.server.database.engine import DELIVERY_LEASES
 from modelyard.server.database.session import Database
+from modelyard.server.fairness.accounts import Account
+from modelyard.server.fairness.usage import UNLIMITED, Usage
 from modelyard.server.teams.tables import TeamRow
 from modelyard.server.webhooks.sender_share import SenderShare
 from modelyard.server.webhooks.tables import WebhookDeliveryRow, WebhookRow
 
 # An attempt takes 15 seconds, see ``SEND_LIMITS``, or as long as the system's resolver needs.
 LEASE_LIFE = timedelta(minutes=2)
+# The person that a delivery is charged to created its webhook, also with a device. The query joins the webhooks.
+_person = WebhookRow.creator_id
 
 
 @dataclass(frozen=True)
@@ -28,53 +30,65 @@ class LeasedDelivery:
     row: WebhookDeliveryRow
     webhook: WebhookRow
     lease: UUID
+    account: Account
 
 
 def lease_next_delivery(database: Database, share: SenderShare, life: timedelta = LEASE_LIFE) -> LeasedDelivery | None:
-    """Lease the next delivery; None if none is due, or those that are wait for others of their team or webhook.
+    """Lease the next delivery; None if none is due, or those that are wait for others of their account or webhook.
 
-    ``share`` orders the teams; within a team, those that are requested come first, then the one that is due for the
-    longest time.
+    ``share`` orders the accounts; within one, deliveries that are requested come first, then the one that is due for
+    the longest time.
     """
     with database.reading() as session:
-        if not share.order_teams(_list_waiting_teams(session, get_database_time(session)), Counter()):
+        if not share.order_accounts(_list_waiting(session, get_database_time(session)), Usage(UNLIMITED)):
             return None
     lease = new_id()
     # Leasing is serialised, since the limits count all leases.
     with database.writing(DELIVERY_LEASES) as session:
         moment = get_database_time(session)
-        running = session.execute(
-            select(WebhookDeliveryRow.team_id, WebhookDeliveryRow.webhook_id).where(_is_leased(moment))
-        ).all()
-        teams = share.order_teams(_list_waiting_teams(session, moment), Counter(row.team_id for row in running))
-        busy = [row.webhook_id for row in running]
-        row = next((row for team in teams if (row := _lock_next(session, team, moment, busy)) is not None), None)
-        if row is None:
-            return None
-        row.lease, row.leased_until = lease, moment + life
-        # Counted now, so that attempts whose results are never recorded are seen.
-        row.attempts += 1
-        return LeasedDelivery(row, session.get_one(WebhookRow, row.webhook_id), lease)
+        running, busy = _load_running(session, moment)
+        for account in share.order_accounts(_list_waiting(session, moment), running):
+            row = _lock_next(session, account, moment, busy)
+            if row is not None:
+                row.lease, row.leased_until = lease, moment + life
+                # Counted now, so that attempts whose results are never recorded are seen.
+                row.attempts += 1
+                return LeasedDelivery(row, session.get_one(WebhookRow, row.webhook_id), lease, account)
+    return None
 
 
-def _list_waiting_teams(session: Session, moment: datetime) -> Sequence[UUID]:
-    """Return the teams that have a due delivery."""
-    teams = (
-        select(WebhookDeliveryRow.team_id)
-        .join(TeamRow, TeamRow.id == WebhookDeliveryRow.team_id)
+def _load_running(session: Session, moment: datetime) -> tuple[Usage, list[UUID]]:
+    """Return the deliveries that all processes send, by account, and their webhooks."""
+    running, busy = Usage(UNLIMITED), []
+    columns = WebhookDeliveryRow.webhook_id, _person, WebhookDeliveryRow.team_id
+    query = select(*columns).join(WebhookRow, WebhookRow.id == WebhookDeliveryRow.webhook_id)
+    for webhook_id, person, team_id in session.execute(query.where(_is_leased(moment))):
+        running.add(Account(person, team_id))
+        busy.append(webhook_id)
+    return running, busy
+
+
+def _list_waiting(session: Session, moment: datetime) -> list[Account]:
+    """Return the accounts that have a due delivery, those with the oldest one first."""
+    account = _person, WebhookDeliveryRow.team_id
+    due = (
+        select(*account)
         .join(WebhookRow, WebhookRow.id == WebhookDeliveryRow.webhook_id)
+        .join(TeamRow, TeamRow.id == WebhookDeliveryRow.team_id)
         .where(_is_due(moment), TeamRow.deleted_at.is_(None))
-        .distinct()
+        .group_by(*account)
+        .order_by(func.min(WebhookDeliveryRow.next_attempt_at))
     )
-    return session.scalars(teams).all()
+    return [Account(*row) for row in session.execute(due)]
 
 
-def _lock_next(session: Session, team_id: UUID, moment: datetime, busy: list[UUID]) -> WebhookDeliveryRow | None:
-    """Return a team's next delivery, locked; rows that another worker has locked are skipped."""
+def _lock_next(session: Session, account: Account, moment: datetime, busy: list[UUID]) -> WebhookDeliveryRow | None:
+    """Return an account's next delivery, locked; rows that another worker has locked are skipped."""
+    is_of_account = WebhookDeliveryRow.team_id == account.team, _person == account.person
     due = (
         select(WebhookDeliveryRow)
         .join(WebhookRow, WebhookRow.id == WebhookDeliveryRow.webhook_id)
-        .where(WebhookDeliveryRow.team_id == team_id, _is_due(moment), WebhookDeliveryRow.webhook_id.not_in(busy))
+        .where(*is_of_account, _is_due(moment), WebhookDeliveryRow.webhook_id.not_in(busy))
     )
     order = (WebhookDeliveryRow.is_requested.desc(), WebhookDeliveryRow.next_attempt_at, WebhookDeliveryRow.id)
     locked = due.order_by(*order).limit(1).with_for_update(skip_locked=True, of=WebhookDeliveryRow)

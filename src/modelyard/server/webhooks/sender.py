@@ -3,7 +3,6 @@
 import logging
 import re
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -67,14 +66,14 @@ class Sender:
             return self._send_leased(leased)
         finally:
             with self._leasing:
-                self._share.end(leased.row.team_id)
+                self._share.end(leased.lease)
 
     def _lease(self) -> LeasedDelivery | None:
         """Lease the next delivery, one thread at a time, so that each sees how many of the senders are free."""
         with self._leasing:
             leased = lease_next_delivery(self._database, self._share)
             if leased is not None:
-                self._share.begin(leased.row.team_id)
+                self._share.begin(leased.lease, leased.account)
             return leased
 
     def _send_leased(self, leased: LeasedDelivery) -> bool:
@@ -82,12 +81,11 @@ class Sender:
         if self._stopping.is_set():
             release_delivery(self._database, leased)
             return False
-        # Only the receiver's time: with the database's, a slow database makes all teams slow.
-        started = time.monotonic()
         outcome = self._send(leased)
-        seconds = time.monotonic() - started
+        # Only the receiver's time: with the database's, a slow database makes all teams slow.
+        moment = self._share.clock()
         with self._leasing:
-            self._share.record_duration(leased.row.team_id, seconds)
+            self._share.record_response(leased.lease, moment)
         record_attempt(self._database, leased, outcome)
         if not outcome.is_success:
             log.info("a delivery failed", extra={"delivery": str(leased.row.id), "why": outcome.message})
