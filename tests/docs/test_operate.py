@@ -258,10 +258,17 @@ def test_handbook_names_the_limits_of_deliveries() -> None:
     assert (slow, senders.SLOW_SECONDS) == (further, 2.0)
     assert (
         f"| deliveries of webhooks | {most.total} at a time in each process, {most.per_person} of one person (who "
-        f"created the webhook), {most.per_team} of one team; {senders.MAX_PER_TEAM} of one team in all processes. Slow ones "
-        f"{_format_limits(slow)}, from two seconds on; those of teams that the process does not know as quick "
+        f"created the webhook), {most.per_team} of one team; {senders.MAX_PER_TEAM} of one team in all processes. Slow "
+        f"ones {_format_limits(slow)}, from two seconds on; those of teams that the process does not know as quick "
         f"{unknown.total} at a time |"
     ) in read_page(HANDBOOK)
+
+
+def test_handbook_names_the_limits_of_keys_and_invitations() -> None:
+    keys, invitations = (Settings.model_fields[name].default for name in ("max_keys", "max_invitations"))
+    text = read_page(HANDBOOK)
+    assert f"apart from paired ones | {keys:,} that work (`MODELYARD_MAX_KEYS`) |" in text
+    assert f"| open invitations of a team | {invitations:,} (`MODELYARD_MAX_INVITATIONS`) |" in text
 
 
 def test_handbook_names_the_limits_of_responses() -> None:

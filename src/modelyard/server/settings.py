@@ -233,6 +233,19 @@ class Settings(BaseModel):
         le=10_000,
         description="How many teams a user may own; creating another one then answers 403.",
     )
+    max_keys: int = Field(
+        default=1_000,
+        ge=1,
+        le=10_000,
+        description="How many working keys for programs and machines a team may have, apart from paired ones; creating "
+        "another one then answers 403.",
+    )
+    max_invitations: int = Field(
+        default=1_000,
+        ge=1,
+        le=10_000,
+        description="How many open invitations a team may have; creating another one then answers 403.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="How much is logged.")
     log_format: Literal["auto", "json", "text"] = Field(
         default="auto", description="One JSON object a line, or plain text; `auto` is text on a terminal, else JSON."

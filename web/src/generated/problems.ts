@@ -19,6 +19,8 @@ export type ProblemCode =
   | 'quota_exceeded'
   | 'too_many_machines'
   | 'too_many_teams'
+  | 'too_many_keys'
+  | 'too_many_invitations'
   | 'machine_requests_off'
   | 'host_not_allowed'
   | 'too_many_attempts'

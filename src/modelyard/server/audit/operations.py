@@ -1,5 +1,6 @@
 """Operations on the audit trail: recording events and selecting them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from modelyard.server.audit.tables import AuditEventRow, UnpublishedEventRow
 from modelyard.server.database.base import new_id
-from modelyard.server.database.session import insert_row
+from modelyard.server.database.session import insert_rows
 from modelyard.wire.webhooks import EVENT_TYPES
 
 
@@ -45,31 +46,40 @@ def record(
 
     ``facts`` must be serialisable as JSON and must not contain secrets.
     """
-    _insert_event(session, actor, team_id=team_id, action=action, object_id=object_id, facts=facts)
+    _insert_events(session, actor, {object_id: facts}, team_id=team_id, action=action)
+
+
+def record_each(
+    session: Session, actor: Actor, team_id: UUID, action: str, facts: Mapping[UUID, Mapping[str, Any]]
+) -> None:
+    """Record, as ``record``, that ``actor`` did the same to several objects, with the facts about each: all at once."""
+    _insert_events(session, actor, facts, team_id=team_id, action=action)
 
 
 def record_system_event(
     session: Session, team_id: UUID, action: str, object_id: UUID | str | None, moment: datetime, **facts: Any
 ) -> None:
     """Record an event of the registry itself with a given time, which is the database's and may differ from ours."""
-    _insert_event(session, SYSTEM, team_id=team_id, action=action, object_id=object_id, facts=facts, created_at=moment)
+    _insert_events(session, SYSTEM, {object_id: facts}, team_id=team_id, action=action, created_at=moment)
 
 
-def _insert_event(session: Session, actor: Actor, *, object_id: UUID | str | None, **event: Any) -> None:
-    """Insert an event with its actor, and into the outbox if webhooks may get it; ids are stored as text."""
-    event_id = new_id()
-    insert_row(
-        session,
-        AuditEventRow,
-        id=event_id,
-        object_id=None if object_id is None else str(object_id),
-        actor_kind=actor.kind,
-        actor_id=None if actor.id is None else str(actor.id),
-        actor_name=actor.name,
-        **event,
-    )
+def _insert_events(
+    session: Session, actor: Actor, facts: Mapping[Any, Mapping[str, Any]], *, team_id: UUID, **event: Any
+) -> None:
+    """Insert an event for each object with facts, and into the outbox if webhooks may get it; ids become text."""
+    event |= {
+        "team_id": team_id,
+        "actor_kind": actor.kind,
+        "actor_id": None if actor.id is None else str(actor.id),
+        "actor_name": actor.name,
+    }
+    rows = [
+        event | {"id": new_id(), "object_id": None if object_id is None else str(object_id), "facts": each}
+        for object_id, each in facts.items()
+    ]
+    insert_rows(session, AuditEventRow, rows)
     if event["action"] in EVENT_TYPES:
-        insert_row(session, UnpublishedEventRow, event_id=event_id, team_id=event["team_id"])
+        insert_rows(session, UnpublishedEventRow, [{"event_id": row["id"], "team_id": team_id} for row in rows])
 
 
 def select_events(team_id: UUID, event_filter: EventFilter) -> Select[AuditEventRow]:

@@ -16,6 +16,7 @@ from modelyard.server.identity.tables import CredentialRow, RetiredSecretRow
 from modelyard.server.teams.context import TeamContext, find_role
 from modelyard.server.teams.operations import get_team_row
 from modelyard.server.teams.permissions import build_role_too_low_problem
+from modelyard.server.teams.role_dependents import is_working_creator_key
 from modelyard.wire import problems
 from modelyard.wire.credentials import (
     Access,
@@ -29,6 +30,26 @@ from modelyard.wire.credentials import (
     Rotation,
 )
 from modelyard.wire.teams import Role
+
+
+def check_key_count(session: Session, team_id: UUID, max_keys: int) -> None:
+    """Check that a team may have one more working key from ``/credentials``.
+
+    Called before the team is locked, since revoked keys, of which there may be many, are read too: requests at the same
+    time may exceed the limit.
+
+    Raises:
+        TooManyKeys: the team has ``max_keys``.
+    """
+    is_working = CredentialRow.team_id == team_id, is_working_creator_key()
+    count = session.scalar(select(func.count()).select_from(CredentialRow).where(*is_working)) or 0
+    if count >= max_keys:
+        raise problems.TooManyKeys(
+            f"The team has {count} keys for programs and machines, and may have {max_keys}: revoke those that are no "
+            "longer used.",
+            keys=count,
+            max_keys=max_keys,
+        )
 
 
 def create_credential(session: Session, team: TeamContext, new: NewCredential) -> CreatedCredential:

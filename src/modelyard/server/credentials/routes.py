@@ -9,7 +9,7 @@ from modelyard.server.database.engine import NO_TEAM
 from modelyard.server.database.session import Db
 from modelyard.server.http.api_route import ApiRouter
 from modelyard.server.http.paging import PageParams
-from modelyard.server.http.params import parse_uuid
+from modelyard.server.http.params import CurrentSettings, parse_uuid
 from modelyard.server.http.problems import answers
 from modelyard.server.identity.authentication import AuthenticatedCaller
 from modelyard.server.teams.context import ACCESS_PROBLEMS, TeamContext, require_permission
@@ -36,12 +36,17 @@ router = ApiRouter("credentials")
     "/credentials",
     status_code=201,
     operation_id="create_credential",
-    responses=answers(*ACCESS_PROBLEMS, problems.TeamNotFound, problems.InvalidRequest),
+    responses=answers(*ACCESS_PROBLEMS, problems.TeamNotFound, problems.TooManyKeys, problems.InvalidRequest),
 )
 def create_credential(
-    new: NewCredential, team: Annotated[TeamContext, require_permission(Operation.CREDENTIALS_CREATE)], database: Db
+    new: NewCredential,
+    team: Annotated[TeamContext, require_permission(Operation.CREDENTIALS_CREATE)],
+    database: Db,
+    settings: CurrentSettings,
 ) -> CreatedCredential:
     """Create a key for a program or a machine; the raw key is returned once."""
+    with database.reading() as session:
+        operations.check_key_count(session, team.team_id, settings.max_keys)
     with database.writing(team.team_id) as session:
         return operations.create_credential(session, team, new)
 

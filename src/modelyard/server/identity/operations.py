@@ -1,5 +1,6 @@
 """Operations on users, keys and sessions that other packages share: create, rotate, revoke, suspend, delete expired."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,7 +13,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from modelyard.server.database.base import new_id, now
 from modelyard.server.database.engine import NO_TEAM
 from modelyard.server.database.job_run import JobRun
-from modelyard.server.database.session import Database, execute_and_count
+from modelyard.server.database.session import Database, execute_and_count, split_ids
 from modelyard.server.identity import keys
 from modelyard.server.identity.authentication import Caller
 from modelyard.server.identity.email import email_key
@@ -120,6 +121,12 @@ def revoke_key(session: Session, credential_id: UUID) -> None:
     _revoke(session, or_(CredentialRow.id == credential_id, CredentialRow.paired_with == credential_id))
 
 
+def revoke_keys(session: Session, credential_ids: Sequence[UUID]) -> None:
+    """Revoke keys that no other keys were paired with; idempotent, as ``revoke_key``."""
+    for part in split_ids(credential_ids):
+        _revoke(session, CredentialRow.id.in_(part))
+
+
 def revoke_paired_keys(session: Session, team_id: UUID, user_id: UUID) -> None:
     """Revoke the keys of the devices and machines that a user has paired in a team."""
     _revoke(
@@ -152,7 +159,7 @@ def _set_suspended(session: Session, team_id: UUID, moment: datetime | None) -> 
     """Set when all keys of a team were suspended; None resumes them."""
     session.execute(
         update(CredentialRow)
-        .where(CredentialRow.team_id == team_id)
+        .where(CredentialRow.team_id == team_id, CredentialRow.revoked_at.is_(None))
         .values(suspended_at=moment)
         .execution_options(synchronize_session=False)
     )

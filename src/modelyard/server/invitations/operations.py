@@ -3,7 +3,7 @@
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, not_, select, update
+from sqlalchemy import ColumnElement, Select, func, not_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -18,10 +18,11 @@ from modelyard.server.identity.operations import create_user, find_user_by_email
 from modelyard.server.identity.password_rules import check_new_password
 from modelyard.server.identity.state import Identity
 from modelyard.server.identity.tables import UserRow
+from modelyard.server.settings import Settings
 from modelyard.server.teams.context import TeamContext, find_role
 from modelyard.server.teams.operations import add_member, get_team_row
 from modelyard.server.teams.permissions import check_grant
-from modelyard.server.teams.role_dependents import end_invitation, is_open_invitation
+from modelyard.server.teams.role_dependents import end_invitations, is_open_invitation
 from modelyard.server.teams.tables import InvitationRow, TeamRow
 from modelyard.wire import problems
 from modelyard.wire.teams import (
@@ -38,14 +39,13 @@ from modelyard.wire.teams import (
 INVITATION_LIFETIME = timedelta(days=7)
 
 
-def create_invitation(
-    session: Session, team: TeamContext, new: NewInvitation, public_url: str | None
-) -> CreatedInvitation:
+def create_invitation(session: Session, team: TeamContext, new: NewInvitation, settings: Settings) -> CreatedInvitation:
     """Create an invitation. Only this response contains its token, which the caller has to pass on.
 
-    It has the ``public_url`` too, for the link.
+    It has the registry's public address too, for the link.
 
     Raises:
+        TooManyInvitations: the team has ``max_invitations`` open ones.
         AlreadyMember: the address belongs to a member.
         AlreadyInvited: there is an open invitation for the address.
         TeamNotFound: the team was deleted meanwhile.
@@ -58,6 +58,7 @@ def create_invitation(
     if user is not None and find_role(session, team_row.id, user.id) is not None:
         raise problems.AlreadyMember("This user is a member of the team already.")
     _end_invalid_invitations(session, team_row.id, key)
+    _check_count(session, team_row.id, settings.max_invitations)
 
     token = keys.generate_token(keys.INVITATION)
     invitation = InvitationRow(
@@ -79,7 +80,23 @@ def create_invitation(
         ) from None
     facts = {"email_address": new.email_address, "role": str(new.invitation_role)}
     record(session, team.actor, team_row.id, "invitation.created", invitation.id, **facts)
-    return CreatedInvitation(id=invitation.id, invitation_token=token.raw, public_url=public_url)
+    return CreatedInvitation(id=invitation.id, invitation_token=token.raw, public_url=settings.public_url)
+
+
+def _check_count(session: Session, team_id: UUID, max_invitations: int) -> None:
+    """Check that a team may have one more open invitation; raises ``TooManyInvitations``.
+
+    Those of users who may not invite any more count too, of which there are none but for an older release.
+    """
+    is_open = InvitationRow.team_id == team_id, InvitationRow.ended_at.is_(None), InvitationRow.expires_at > now()
+    count = session.scalar(select(func.count()).select_from(InvitationRow).where(*is_open)) or 0
+    if count >= max_invitations:
+        raise problems.TooManyInvitations(
+            f"The team has {count} open invitations, and may have {max_invitations}: withdraw some, or wait until they "
+            "were accepted or have expired.",
+            invitations=count,
+            max_invitations=max_invitations,
+        )
 
 
 def _end_invalid_invitations(session: Session, team_id: UUID, key: str) -> None:
@@ -135,7 +152,7 @@ def withdraw_invitation(session: Session, team: TeamContext, invitation_id: UUID
     if row is None:
         raise build_invitation_not_found_problem()
     invitation, inviter = row
-    end_invitation(session, team.actor, invitation, format_full_name(inviter.first_name, inviter.last_name))
+    end_invitations(session, team, [invitation], format_full_name(inviter.first_name, inviter.last_name))
 
 
 def build_invitation_not_found_problem() -> problems.InvitationNotFound:

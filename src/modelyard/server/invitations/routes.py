@@ -33,6 +33,7 @@ router = ApiRouter("invitations", prefix="/invitations")
     responses=answers(
         *ACCESS_PROBLEMS,
         problems.TeamNotFound,
+        problems.TooManyInvitations,
         problems.AlreadyMember,
         problems.AlreadyInvited,
         problems.InvalidRequest,
@@ -46,7 +47,7 @@ def create_invitation(
 ) -> CreatedInvitation:
     """Invite a user. The registry sends no mail: pass the returned token on."""
     with database.writing(team.team_id) as session:
-        return operations.create_invitation(session, team, new, settings.public_url)
+        return operations.create_invitation(session, team, new, settings)
 
 
 @router.get("", operation_id="list_invitations", responses=answers(*ACCESS_PROBLEMS, problems.InvalidRequest))

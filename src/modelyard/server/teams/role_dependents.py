@@ -1,15 +1,17 @@
 """Keys and open invitations that are valid only while the user who made them has a role, and how they end with it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, exists, or_, select, update
 from sqlalchemy.orm import Session
 
-from modelyard.server.audit.operations import Actor, record
+from modelyard.server.audit.operations import record_each
 from modelyard.server.database.base import now
+from modelyard.server.database.session import split_ids
 from modelyard.server.identity.authentication import KEY_CREATOR_ROLES, depends_on_creator, format_full_name
-from modelyard.server.identity.operations import revoke_key
+from modelyard.server.identity.operations import revoke_keys
 from modelyard.server.identity.tables import CredentialRow, UserRow
 from modelyard.server.teams.context import TeamContext, find_role
 from modelyard.server.teams.permissions import INVITER_ROLES
@@ -61,16 +63,16 @@ def _list_working_keys(session: Session, team_id: UUID, creator_id: UUID) -> lis
     return list(
         session.scalars(
             select(CredentialRow)
-            .where(
-                CredentialRow.team_id == team_id,
-                CredentialRow.user_id == creator_id,
-                depends_on_creator,
-                CredentialRow.revoked_at.is_(None),
-                or_(CredentialRow.expires_at.is_(None), CredentialRow.expires_at > now()),
-            )
+            .where(CredentialRow.team_id == team_id, CredentialRow.user_id == creator_id, is_working_creator_key())
             .order_by(CredentialRow.id)
         )
     )
+
+
+def is_working_creator_key() -> ColumnElement[bool]:
+    """Build the SQL condition for keys for programs and machines that work while their creator may create keys."""
+    is_current = or_(CredentialRow.expires_at.is_(None), CredentialRow.expires_at > now())
+    return and_(depends_on_creator, CredentialRow.revoked_at.is_(None), is_current)
 
 
 def _check_new_creator(session: Session, team: TeamContext, creator_id: UUID, new_creator_id: UUID) -> None:
@@ -106,22 +108,21 @@ def _hand_over(session: Session, team: TeamContext, keys: list[CredentialRow], n
         "new_maker_id": str(new_creator_id),
         "new_maker": format_full_name(new_owner.first_name, new_owner.last_name),
     }
-    ids = [key.id for key in keys]
-    session.execute(
-        update(CredentialRow)
-        .where(CredentialRow.id.in_(ids))
-        .values(user_id=new_creator_id)
-        .execution_options(synchronize_session=False)
-    )
-    for key in keys:
-        record(session, team.actor, team.team_id, "credential.handed_over", key.id, **_describe_key(key), **facts)
+    for part in split_ids([key.id for key in keys]):
+        session.execute(
+            update(CredentialRow)
+            .where(CredentialRow.id.in_(part))
+            .values(user_id=new_creator_id)
+            .execution_options(synchronize_session=False)
+        )
+    of_keys = {key.id: _describe_key(key) | facts for key in keys}
+    record_each(session, team.actor, team.team_id, "credential.handed_over", of_keys)
 
 
 def _revoke(session: Session, team: TeamContext, keys: list[CredentialRow]) -> None:
     """Revoke the keys, and record an audit event for each."""
-    for key in keys:
-        revoke_key(session, key.id)
-        record(session, team.actor, team.team_id, "credential.revoked", key.id, **_describe_key(key))
+    revoke_keys(session, [key.id for key in keys])
+    record_each(session, team.actor, team.team_id, "credential.revoked", {key.id: _describe_key(key) for key in keys})
 
 
 def is_open_invitation() -> ColumnElement[bool]:
@@ -150,14 +151,21 @@ def withdraw_invitations_by(session: Session, team: TeamContext, inviter_id: UUI
         select(InvitationRow)
         .where(InvitationRow.team_id == team.team_id, InvitationRow.invited_by == inviter_id, is_open_invitation())
         .order_by(InvitationRow.id)
-    )
+    ).all()
     inviter = session.get_one(UserRow, inviter_id)
-    for invitation in invitations:
-        end_invitation(session, team.actor, invitation, format_full_name(inviter.first_name, inviter.last_name))
+    end_invitations(session, team, invitations, format_full_name(inviter.first_name, inviter.last_name))
 
 
-def end_invitation(session: Session, actor: Actor, invitation: InvitationRow, inviter: str) -> None:
-    """End an open invitation as withdrawn and record it; ``inviter`` is the name of the user who made it."""
-    invitation.ended_at = now()
-    facts = {"email_address": invitation.email_address, "role": invitation.role, "invited_by": inviter}
-    record(session, actor, invitation.team_id, "invitation.withdrawn", invitation.id, **facts)
+def end_invitations(session: Session, team: TeamContext, invitations: Sequence[InvitationRow], inviter: str) -> None:
+    """End open invitations of one user as withdrawn and record it; ``inviter`` is the name of the user."""
+    for part in split_ids([each.id for each in invitations]):
+        session.execute(
+            update(InvitationRow)
+            .where(InvitationRow.id.in_(part))
+            .values(ended_at=now())
+            .execution_options(synchronize_session=False)
+        )
+    facts = {
+        each.id: {"email_address": each.email_address, "role": each.role, "invited_by": inviter} for each in invitations
+    }
+    record_each(session, team.actor, team.team_id, "invitation.withdrawn", facts)

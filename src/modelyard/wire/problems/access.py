@@ -97,6 +97,18 @@ class TooManyTeams(Problem):
     status, slug, title = 403, "too-many-teams", "You own too many teams"
 
 
+class TooManyKeys(Problem):
+    """The team has reached its maximum number of keys for programs and machines. Facts: ``keys``, ``max_keys``."""
+
+    status, slug, title = 403, "too-many-keys", "The team has too many keys"
+
+
+class TooManyInvitations(Problem):
+    """The team has reached its maximum number of open invitations. Facts: ``invitations``, ``max_invitations``."""
+
+    status, slug, title = 403, "too-many-invitations", "The team has too many open invitations"
+
+
 class MachineRequestsOff(Problem):
     """The team does not let machines list its models or assign them to themselves."""
 

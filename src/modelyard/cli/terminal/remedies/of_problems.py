@@ -91,6 +91,22 @@ _LIMITS: Table = {
             "The operator can allow more: MODELYARD_MAX_TEAMS",
         ),
     ),
+    problems.TooManyKeys: (
+        REFUSED,
+        (
+            "List the keys: modelyard key ls",
+            "Revoke one that is not used any more: modelyard key rm KEY",
+            "The operator can allow more: MODELYARD_MAX_KEYS",
+        ),
+    ),
+    problems.TooManyInvitations: (
+        REFUSED,
+        (
+            "List the open invitations: modelyard invite ls",
+            "Withdraw one that is not needed any more: modelyard invite rm INVITATION",
+            "The operator can allow more: MODELYARD_MAX_INVITATIONS",
+        ),
+    ),
     problems.CollectionLimitReached: (REFUSED, ("List the team's collections: modelyard collection ls",)),
     problems.SourceTokenLimitReached: (REFUSED, ("List the hosts, to remove one: modelyard source-token ls",)),
     problems.TooManyUploads: (
