@@ -19,8 +19,13 @@ def _find_command(text: str, start: str) -> list[str]:
     return shlex.split(line.partition("modelyard ")[2])
 
 
-def test_remedies_name_the_model_that_was_typed(pushed: Command) -> None:
-    ran = pushed("rollback", "ink", "--to", 7)
+@pytest.mark.parametrize(
+    "words",
+    [("rollback", "ink", "--to", 7), ("pull", "ink@7"), ("collection", "create", "Look", "ink@7")],
+    ids=lambda words: words[0],
+)
+def test_remedies_name_the_model_that_was_typed(pushed: Command, words: tuple[object, ...]) -> None:
+    ran = pushed(*words)
     assert ran.code == 4
     commands = re.findall(r"modelyard (.*)", ran.err)
     assert commands == ["version ls ink", "version ls ink --deleted"]

@@ -17,7 +17,7 @@ from modelyard.client.settings import read_settings
 from modelyard.transfer.errors import Unreachable
 from modelyard.wire.models import Model
 from modelyard.wire.problems import SessionEnded, Unauthenticated
-from tests.cli.conftest import Command
+from tests.cli.conftest import Command, read_command
 from tests.cli.terminal_answers import run_in_terminal
 from tests.client.model_files import write_model_file
 from tests.client.server_process import Team
@@ -73,15 +73,37 @@ def test_restore_of_several_goes_on_after_a_refused_one_and_says_what_was_done(
     assert "modelyard show loras/ink.safetensors" in ran.err
 
 
+@pytest.mark.parametrize("command", [("show",), ("pull",), ("edit", "--name", "Sketch 2"), ("rm",)], ids=lambda c: c[0])
+def test_command_about_a_model_in_the_trash_names_the_command_that_restores_it(
+    signed_in: Command, trash: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = signed_in(*command, "sketch")
+    assert (ran.code, ran.err.splitlines()[0]) == (4, "'sketch' is in the trash.")
+    assert read_command(ran.err, "Restore loras/sketch.safetensors") == ["restore", trash[1]]
+    assert signed_in(*read_command(ran.err, "Restore ")).code == 0
+    assert signed_in(*command, "sketch").code == 0
+
+
+def test_command_about_a_name_of_several_models_in_the_trash_names_the_list_of_the_trash(
+    signed_in: Command, trash: list[str]
+) -> None:
+    assert signed_in("rm", "ink").code == 0
+    ran = signed_in("show", "ink")
+    assert (ran.code, ran.err.splitlines()) == (
+        4,
+        ["2 models 'ink' are in the trash.", "  List these 2, to restore one by its id: modelyard ls --deleted"],
+    )
+
+
 def test_restore_of_unknown_name_says_that_it_is_not_in_the_trash_and_how_to_list_that(
     signed_in: Command, trash: list[str]
 ) -> None:
     ran = signed_in("restore", "inc")
-    assert (ran.code, ran.err.splitlines()[:2]) == (
+    assert (ran.code, ran.err.splitlines()) == (
         4,
-        ["There is no model 'inc' in the trash.", "Similar: models/loras/ink.safetensors"],
+        ["There is no model 'inc' in the trash.", "  List the trash: modelyard ls --deleted"],
     )
-    assert "List the trash: modelyard ls --deleted" in ran.err
 
 
 def test_restore_of_several_in_json_lists_what_was_done_and_what_failed(signed_in: Command, trash: list[str]) -> None:

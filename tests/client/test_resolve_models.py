@@ -1,7 +1,7 @@
 import asyncio
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -9,6 +9,7 @@ from modelyard.client.api.batched_calls import BatchedCalls
 from modelyard.client.api.registry import RegistryApi
 from modelyard.client.resolve_models import (
     ModelAmbiguous,
+    ModelInTrash,
     SeveralNotFound,
     find_model,
     find_model_version,
@@ -124,7 +125,7 @@ async def test_find_model_version_named_like_its_own_version_raises_ambiguous_wi
     assert (await find_model(registry, "ink@1")).id == model.id
 
 
-@pytest.mark.parametrize(("name", "searches"), [("00001000", 2), ("01234567", 2), ("deadbeef", 2), ("ffffffff", 1)])
+@pytest.mark.parametrize(("name", "searches"), [("00001000", 4), ("01234567", 4), ("deadbeef", 4), ("ffffffff", 2)])
 async def test_find_model_by_name_like_a_short_id_never_lists_the_whole_team(
     responses: Responses, url: str, name: str, searches: int
 ) -> None:
@@ -132,18 +133,23 @@ async def test_find_model_by_name_like_a_short_id_never_lists_the_whole_team(
     async with RegistryApi(url, "sk-x", None) as registry:
         with pytest.raises(ModelNotFound):
             await find_model(registry, name)
-    queries = [parse_qs(urlsplit(path).query)["q"][0] for _, path, *_ in responses.requests]
-    assert len(queries) == searches
-    assert queries[1:] == [each for each in queries if each.startswith("added:")]
+    sent = [parse_qs(urlsplit(path).query) for _, path, *_ in responses.requests]
+    queries = [each["q"][0] for each in sent]
+    assert (len(queries), sum("deleted" in each for each in sent)) == (searches, searches // 2)
+    assert [each for each in queries if not each.startswith("added:")] == [f'"{name}"'] * 2
 
 
-async def test_find_model_version_of_id_sends_no_search(responses: Responses, url: str) -> None:
-    model_id = uuid4()
+async def test_find_model_version_of_id_searches_only_the_trash_of_its_day(responses: Responses, url: str) -> None:
+    model_id = UUID("01a23352-716d-77d6-97c4-5b7d1494cc22")
     responses.add(404, ModelNotFound("The team has no such model.").to_json(), content_type="application/problem+json")
+    responses.add(200, {"model_list": [], "page_meta": {"per_page": 100}})
     async with RegistryApi(url, "sk-x", None) as registry:
         with pytest.raises(ModelNotFound):
             await find_model_version(registry, f"{model_id}@1")
-    assert [path for _, path, *_ in responses.requests] == [f"/api/v1/models/{model_id}"]
+    paths = [path for _, path, *_ in responses.requests]
+    assert paths[0] == f"/api/v1/models/{model_id}"
+    (query,) = [parse_qs(urlsplit(path).query) for path in paths[1:]]
+    assert (query["deleted"], query["q"]) == (["true"], ["added:2026-12-01..2026-12-01"])
 
 
 async def test_find_model_versions_of_paths_share_a_lookup_and_send_no_search(
@@ -188,6 +194,40 @@ async def test_find_model_deleted_is_found_only_with_deleted_option(registry: Re
         await find_model(registry, "ink")
     for name in ("ink", str(ink.id), ink.model_path):
         assert (await find_model(registry, name, deleted=True)).id == ink.id
+
+
+async def test_find_model_that_is_in_the_trash_only_says_so_with_its_id(registry: RegistryApi, ink: Model) -> None:
+    await registry.delete_model(ink.id)
+    for name in ("ink", "ink@1", "loras/sd/ink.safetensors", str(ink.id), f"{ink.id}@1", str(ink.id)[:20]):
+        for find in (find_model, find_model_version):
+            with pytest.raises(ModelInTrash) as refused:
+                await find(registry, name)
+            assert refused.value.facts["model_id"] == str(ink.id)
+    with pytest.raises(ModelInTrash):
+        await find_model_versions(registry, [ink.model_path])
+
+
+async def test_find_model_of_a_word_of_a_model_in_the_trash_does_not_mean_that(
+    registry: RegistryApi, settings: ClientSettings, ink: Model, tmp_path: Path
+) -> None:
+    other = await push_model(registry, settings, tmp_path / "b.safetensors", "models/loras/b.safetensors", "Ink wash")
+    await registry.delete_model(other.id)
+    assert (await find_model(registry, "ink")).id == ink.id
+    for name in ("wash", str(uuid4())):
+        with pytest.raises(ModelNotFound) as refused:
+            await find_model(registry, name)
+        assert type(refused.value) is ModelNotFound
+
+
+async def test_find_model_with_path_of_two_in_the_trash_raises_with_their_number(
+    registry: RegistryApi, settings: ClientSettings, ink: Model, tmp_path: Path
+) -> None:
+    await registry.delete_model(ink.id)
+    other = await push_model(registry, settings, tmp_path / "b.safetensors", ink.model_path, "Other")
+    await registry.delete_model(other.id)
+    with pytest.raises(ModelInTrash) as refused:
+        await find_model(registry, ink.model_path)
+    assert refused.value.facts == {"trash_count": 2, "similar": []}
 
 
 async def test_find_model_deleted_unknown_id_raises_not_found_without_similar_paths(

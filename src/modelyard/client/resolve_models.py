@@ -16,6 +16,7 @@ from modelyard.client.references.matching import (
     has_short_id,
     is_short_id,
     match_interpretations,
+    match_reference,
     parse_id,
 )
 from modelyard.client.references.models import MODEL, build_reference, compute_creation_times, split_version
@@ -51,6 +52,10 @@ class ModelNotInTrash(ModelNotFound):
     """A name matches no model in the trash."""
 
 
+class ModelInTrash(ModelNotFound):
+    """A name matches no model but one in the trash, ``model_id`` at ``model_path``, or several, ``trash_count``."""
+
+
 class SeveralNotFound(ValueError):
     """Several names of one call mean no model, or more than one; ``errors`` has the failure of each."""
 
@@ -76,11 +81,11 @@ async def find_model(registry: RegistryApi, name: str, *, deleted: bool = False)
     Raises:
         ModelNotFound: none matches, or the name means a version, as ``MODEL@N`` does. Unless the name is an id, the
             fact ``similar`` lists up to five paths of models that contain its words, or else similar ones.
+        ModelInTrash: none matches, but one in the trash does.
         ModelNotInTrash: with ``deleted``, none matches.
         ModelAmbiguous: several models match, one of which may be that of ``MODEL@N``.
     """
-    interpretations = await _load_interpretations(BatchedCalls(registry), name, deleted=deleted)
-    model, version = await _choose(registry, name, interpretations, takes_version=False, deleted=deleted)
+    model, version = await _find(BatchedCalls(registry), name, takes_version=False, deleted=deleted)
     if version is None:
         return model
     reason = f"'{name}' names a version. This command takes the whole model: '{build_reference(model, None)}'."
@@ -134,8 +139,7 @@ async def find_model_version(registry: RegistryApi, name: str) -> Model:
         ModelNotFound, ModelAmbiguous: see ``find_model``.
         VersionNotFound: the model has no such version.
     """
-    interpretations = await _load_interpretations(BatchedCalls(registry), name)
-    return await _load_version(registry, *await _choose(registry, name, interpretations, takes_version=True))
+    return await _load_version(registry, *await _find(BatchedCalls(registry), name, takes_version=True))
 
 
 async def find_model_versions(registry: RegistryApi, names: Sequence[str]) -> list[Model]:
@@ -157,29 +161,49 @@ async def find_model_versions(registry: RegistryApi, names: Sequence[str]) -> li
     return await find_each(names, find)
 
 
-async def _choose(
-    registry: RegistryApi,
-    name: str,
-    interpretations: Sequence[_Interpretation],
-    *,
-    takes_version: bool,
-    deleted: bool = False,
+async def _find(
+    calls: BatchedCalls, name: str, *, takes_version: bool, deleted: bool = False
 ) -> tuple[Model, int | None]:
-    """Return what ``_get_only_interpretation`` returns.
+    """Load what a name may mean, and return what ``_get_only_interpretation`` returns.
 
     Raises:
         ModelNotFound, ModelAmbiguous: the same; if no model has the words of the name, with models of similar words.
-        ModelNotInTrash: instead of ``ModelNotFound``, with ``deleted``.
+        ModelInTrash, ModelNotInTrash: instead of ``ModelNotFound``, without and with ``deleted``.
     """
     try:
+        interpretations = await _load_interpretations(calls, name, deleted=deleted)
         return _get_only_interpretation(name, interpretations, takes_version=takes_version)
     except ModelNotFound as error:
-        text, similar = interpretations[-1].text, error.facts["similar"]
+        text, similar = split_version(name)[0], error.facts.get("similar", [])
+        if not deleted:
+            await _check_not_in_trash(calls.registry, text, similar)
         if not similar and parse_id(text) is None and not is_short_id(text):
-            similar = await _list_near(registry, text, deleted=deleted)
+            similar = await _list_near(calls.registry, text, deleted=deleted)
         if deleted:
             raise ModelNotInTrash(f"There is no model '{text}' in the trash.", similar=similar) from None
         raise ModelNotFound(error.detail, similar=similar) from None
+
+
+async def _check_not_in_trash(registry: RegistryApi, text: str, similar: Sequence[str]) -> None:
+    """Check that an id, path or name without its version means no model in the trash.
+
+    Raises:
+        ModelInTrash: it means one or several; ``similar`` are the paths of other models that it may mean.
+    """
+    model_id = parse_id(text)
+    if model_id is None:
+        models = await _load_models(registry, text, deleted=True)
+    else:
+        models = await _list_with_short_id(registry, model_id.hex, deleted=True)
+    match match_reference(MODEL, text, models):
+        case []:
+            return
+        case [model]:
+            facts = {"model_id": str(model.id), "model_path": model.model_path}
+            raise ModelInTrash(f"'{text}' is in the trash.", **facts, similar=similar)
+        case several:
+            detail = f"{len(several)} models '{text}' are in the trash."
+            raise ModelInTrash(detail, trash_count=len(several), similar=similar)
 
 
 async def _list_near(registry: RegistryApi, text: str, *, deleted: bool) -> list[str]:

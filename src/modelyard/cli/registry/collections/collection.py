@@ -43,7 +43,7 @@ collection = typer.Typer(no_args_is_help=True, help=CLIENT_COMMANDS["collection"
 ModelNames = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="MODEL...", help="Paths, names or ids; MODEL@3 is its version 3.", autocompletion=complete_model
+        metavar="MODEL[@N]...", help="Paths, names or ids; MODEL@3 is its version 3.", autocompletion=complete_model
     ),
 ]
 Workflows = Annotated[

@@ -19,7 +19,7 @@ from modelyard.client.atomic_file import LockHeld
 from modelyard.client.collections import ModelNotInCollection
 from modelyard.client.locks import LockedModelsMissing
 from modelyard.client.profile import AccountRequired, KeyRefused, NoKey, ProfileUnreadable, RegistryUnreachable
-from modelyard.client.resolve_models import ModelAmbiguous, ModelNotInTrash
+from modelyard.client.resolve_models import ModelAmbiguous, ModelInTrash, ModelNotInTrash
 from modelyard.client.transfers.collect import DuplicateModelPath, FolderIsOneModel, NothingToPush
 from modelyard.client.transfers.path_state import VersionNotCurrent
 from modelyard.client.transfers.pull import FormatDiffers
@@ -69,6 +69,13 @@ _SELECTION: Table = {
     ),
     VersionNotCurrent: (REFUSED, ("Make it the current one: modelyard rollback {model} --to {version}",)),
     ModelNotInCollection: (REFUSED, ("List its models: modelyard collection show {collection_id}",)),
+    ModelInTrash: (
+        REFUSED,
+        (
+            "Restore {model}: modelyard restore {model_id}",
+            "List these {trash_count}, to restore one by its id: modelyard ls --deleted",
+        ),
+    ),
     ModelNotInTrash: (REFUSED, ("List the trash: modelyard ls --deleted",)),
     ModelAmbiguous: (REFUSED, ()),
     NameInvalid: (
