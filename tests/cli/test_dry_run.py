@@ -1,8 +1,10 @@
 """``push --dry-run`` promises no more than a push does."""
 
 import json
+import os
 import pickle
 import struct
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -130,6 +132,20 @@ def test_dry_run_as_folder_refuses_what_a_push_refuses_for_the_same_reason(signe
     assert dry.out.startswith(f"would be refused (html page)  {folder}  as models/diffusers/tiny  (diffusers, a folder")
     assert plan["reason"] == pushed["error"]["detail"]
     assert plan["reason"].startswith("'unet/model.safetensors': This is an HTML page")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such file names")
+def test_push_of_file_whose_name_is_not_utf8_works_as_its_message_says(
+    signed_in: Command, process: Command, tmp_path: Path
+) -> None:
+    ink = write_model_file(tmp_path / "models" / "loras" / "ink.safetensors")
+    file = ink.rename(ink.with_name(os.fsdecode(b"caf\xe9.safetensors")))
+    refused = process("push", file)
+    assert (refused.code, "A valid path is 'models/loras/caf.safetensors'" in refused.err) == (2, True)
+    assert process("push", file, "--path", "models/loras/one.safetensors").code == 0
+    ran = process("push", file, "--clean-names", "--json")
+    assert ran.code == 0, ran.err
+    assert json.loads(signed_in("show", "caf", "--json").out)["display_name"] == "caf_"
 
 
 def test_push_of_file_with_line_end_in_its_name_prints_one_line_and_clean_names_pushes_it(

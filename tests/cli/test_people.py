@@ -33,6 +33,16 @@ def test_login_stores_session_without_password_and_logout_deletes_it(
     assert modelyard("whoami").code == 3
 
 
+def test_login_with_password_from_input_and_no_known_address_refuses_and_takes_no_line_for_it(
+    process: Command, server: Server
+) -> None:
+    ran = process("login", server.url, "--password-stdin", typed=f"{EMAIL}\n{PASSWORD}\n")
+    assert ran.code == 2
+    assert f"Name the e-mail address: modelyard login {server.url} EMAIL --password-stdin" in ran.err
+    assert process("login", server.url, EMAIL, "--password-stdin", typed=f"{PASSWORD}\n").code == 0
+    assert process("login", server.url, "--password-stdin", typed=f"{PASSWORD}\n").code == 0
+
+
 def test_login_wrong_password_exits_3_with_hint_for_reset(process: Command, server: Server) -> None:
     ran = process("login", server.url, EMAIL, "--password-stdin", typed="wrong\n")
     assert ran.code == 3

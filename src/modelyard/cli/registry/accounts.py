@@ -40,7 +40,7 @@ def read_password(from_input: bool, question: str = "Password", *, twice: bool =
 def login(
     context: typer.Context,
     url: Annotated[str | None, typer.Argument(help="The registry's address; by default the last one.")] = None,
-    email: Annotated[str | None, typer.Argument(help="Your e-mail address; by default the last one.")] = None,
+    email: Annotated[str | None, typer.Argument(help="Your e-mail address; by default the last one there.")] = None,
     password_stdin: PasswordFromInput = False,
     device: Annotated[
         bool, typer.Option("--device", help="Show a code for a person who is signed in elsewhere to confirm.")
@@ -66,8 +66,11 @@ def login(
             raise typer.BadParameter("Name the registry: modelyard login URL --device")
         _log_in_by_device(terminal, normalize_url(given or (last.url if last else "")))
         return
+    known_email = email or (last.email_address if last else None)
+    if password_stdin and known_email is None:
+        raise typer.BadParameter(f"Name the e-mail address: modelyard login {given or 'URL'} EMAIL --password-stdin")
     address = normalize_url(given or (last.url if last else typer.prompt("Registry", err=True)))
-    _log_in_by_password(terminal, address, email, password_stdin, last)
+    _log_in_by_password(terminal, address, known_email, password_stdin, last)
 
 
 def _log_in_by_device(terminal: Terminal, address: str) -> None:
@@ -85,9 +88,9 @@ def _log_in_by_password(
 ) -> None:
     """Sign in with a password, and store the session as the current profile.
 
-    E-mail address and team default to those of the profile ``last``; what is missing is prompted for.
+    The team defaults to that of the profile ``last``; an e-mail address that is missing is prompted for.
     """
-    name = email or (last.email_address if last else None) or typer.prompt("E-mail", err=True)
+    name = email or typer.prompt("E-mail", err=True)
     note_if_unencrypted(terminal, address)
     secret = read_password(password_stdin)
     profile = save_session(terminal, address, name, secret, lambda me: _select_team(me, terminal.settings.team, last))

@@ -46,6 +46,8 @@ Text = TypeVar("Text")
 
 _control_character = re.compile(r"[\x00-\x1f\x7f]")
 _unreadable = re.compile(f"[{UNREADABLE}]")
+# The file names of other encodings have halves of surrogate pairs, which UTF-8 cannot encode.
+_not_in_names = re.compile(f"[{UNREADABLE}\ud800-\udfff]")
 _visible = re.compile(f"[^{INVISIBLE}{_BLANK_ABOVE}]")
 
 
@@ -77,7 +79,7 @@ def clean_name(text: str) -> str:
 
     A text that has nothing visible becomes ``_``.
     """
-    name = _unreadable.sub("_", text)[:255]
+    name = _not_in_names.sub("_", text)[:255]
     return name if _visible.search(name) else "_"
 
 
