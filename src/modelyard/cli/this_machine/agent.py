@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from modelyard.cli.commands import CLIENT_COMMANDS
+from modelyard.cli.terminal.formatting import quote_word
 from modelyard.cli.terminal.terminal import Terminal, require_posix, terminal_of
 from modelyard.cli.this_machine import adopt, doctor, extension, selftest
 from modelyard.cli.this_machine.agent_pairing import pair_this_machine
 from modelyard.cli.this_machine.settings import AgentId, ComfyUI, Label, ModelsDir, read_agent_settings
-from modelyard.cli.this_machine.status import format_status
+from modelyard.cli.this_machine.status import find_successor, format_status
 from modelyard.cli.this_machine.sync_output import format_ready_count, to_result_document
 from modelyard.comfyui.quoting import counted
 
 if TYPE_CHECKING:
     from modelyard.agent.reconcile_result import ReconcileResult
     from modelyard.agent.startup import StartOptions
-    from modelyard.agent.state_folder import StateFolder
+    from modelyard.agent.state_folder import StateFolder, StatusSnapshot
 
 agent = typer.Typer(no_args_is_help=True, help=CLIENT_COMMANDS["agent"].help)
 
@@ -89,23 +90,47 @@ def pair_agent(context: typer.Context) -> None:
 
 @agent.command("status")
 def show_status(context: typer.Context, agent_id: OneAgent = None) -> None:
-    """Show what the agent of this machine is doing, which models are here, and what it is waiting for."""
-    from modelyard.agent.state_folder import to_json_document
+    """Show what the agent of this machine is doing, which models are here, and what it is waiting for.
+
+    The exit code is 1 if an agent that has run here does not run, unless another one syncs its folders with the same
+    registry by now, as after a change of the machine's name.
+    """
+    from modelyard.agent.state_folder import StateFolder, to_json_document
 
     terminal = terminal_of(context)
+    agents = _list_agents(terminal, agent_id)
+    width = terminal.output.width
+    lines = [line for each in agents for line in [*format_status(*each, width), ""]]
+    terminal.output.answer(
+        document={
+            "agents": [
+                to_json_document(status, is_running=is_running) | {"successor": successor}
+                for status, is_running, successor in agents
+            ]
+        },
+        lines=lines[:-1],
+        quiet=[status.agent_id for status, *_ in agents],
+    )
+    ended = [status.agent_id for status, is_running, successor in agents if not is_running and successor is None]
+    for each in ended if any(is_running for _, is_running, _ in agents) else ():
+        folder = quote_word(str(StateFolder(terminal.settings.state_dir, each).path))
+        terminal.output.note(f"{each} does not run. If it never will again, remove what it reported: rm -r {folder}")
+    if ended:
+        raise typer.Exit(1)
+
+
+def _list_agents(terminal: Terminal, agent_id: str | None) -> list[tuple[StatusSnapshot, bool, str | None]]:
+    """Return one agent or all that have run here: their statuses, whether they run, and successors of ended ones.
+
+    Raises:
+        ValueError: there is none.
+    """
     folders = _list_state_folders(terminal, agent_id)
     statuses = [(status, folder.is_running()) for folder in folders if (status := folder.read_status()) is not None]
     if not statuses:
         raise ValueError("No agent has run here yet. Start one: modelyard agent run --comfyui DIR")
-    width = terminal.output.width
-    lines = [line for status, is_running in statuses for line in [*format_status(status, is_running, width), ""]]
-    terminal.output.answer(
-        document={"agents": [to_json_document(status, is_running=is_running) for status, is_running in statuses]},
-        lines=lines[:-1],
-        quiet=[status.agent_id for status, _ in statuses],
-    )
-    if not all(is_running for _, is_running in statuses):
-        raise typer.Exit(1)
+    running = [status for status, is_running in statuses if is_running]
+    return [(each, is_running, None if is_running else find_successor(each, running)) for each, is_running in statuses]
 
 
 @agent.command("approve")

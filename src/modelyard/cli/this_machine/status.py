@@ -12,19 +12,35 @@ from modelyard.sync.reason_groups import group_by_reason
 from modelyard.wire.agents.values import REPORTED_BY_TWO_REASON
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from modelyard.agent.state_folder import ModelStatus, ReasonStatus, StatusSnapshot
     from modelyard.cli.terminal.colors import Line
 
 
-def format_status(status: StatusSnapshot, is_running: bool, width: int | None) -> list[str | Line]:
+def find_successor(ended: StatusSnapshot, running: Iterable[StatusSnapshot]) -> str | None:
+    """Return the name of a running agent that syncs all folders of an ended one with the same registry, if any.
+
+    Then the ended one is an earlier name of the same agent.
+    """
+    folders = set(ended.folders)
+    same = (each.agent_id for each in running if each.url == ended.url and folders <= set(each.folders))
+    return next(same, None) if folders else None
+
+
+def format_status(
+    status: StatusSnapshot, is_running: bool, successor: str | None, width: int | None
+) -> list[str | Line]:
     """Return the lines about one agent: its fields, held removals, reasons that models share, and a table of others.
 
-    ``width`` is as in ``format_table``.
+    ``width`` is as in ``format_table``, ``successor`` as ``find_successor`` returns it.
     """
+    state = "running" if is_running else "not running"
+    state = f"{state}, {successor} has its folders now" if successor else state
     percent = "" if status.percent is None else f", {status.percent} %"
     phase = f"{status.phase}{percent}" + (f": {status.detail}" if status.detail else "")
     pairs = [
-        ("agent", f"{status.agent_id} ({'running' if is_running else 'not running'}, version {status.version})"),
+        ("agent", f"{status.agent_id} ({state}, version {status.version})"),
         ("registry", f"{status.url}: {_format_link(status) if is_running else 'not connected'}"),
         ("", status.link_reason or ""),
         ("heartbeat", format_age(status.last_heartbeat)),
