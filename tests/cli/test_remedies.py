@@ -1,5 +1,6 @@
 """Remedies have the words of the command, so that they can be pasted as they stand."""
 
+import json
 import re
 import shlex
 import subprocess
@@ -53,12 +54,30 @@ def test_remedy_of_pull_adds_its_option_before_the_end_of_options(pushed: Comman
     assert pushed(*again).code == 0
 
 
-def test_remedy_of_pull_of_several_models_replaces_nothing(pushed: Command, tmp_path: Path) -> None:
+def test_remedy_of_pull_of_several_models_replaces_the_refused_file_and_no_other(
+    pushed: Command, tmp_path: Path
+) -> None:
     (tmp_path / "ink.safetensors").write_bytes(b"other")
-    ran = pushed("pull", "-o", tmp_path, "ink", "loras/ink.safetensors")
-    assert ran.code == 4
-    assert "pull this model alone, with --force" in ran.err
-    assert "modelyard" not in ran.err
+    moss = write_model_file(tmp_path / "moss" / "moss.safetensors", seed=8)
+    assert pushed("push", moss, "--type", "loras").code == 0
+    ran = pushed("pull", "ink@1", "-o", tmp_path, "--", "moss")
+    assert (ran.code, ran.out.startswith(f"pulled  {tmp_path / 'moss.safetensors'}")) == (4, True)
+    assert ran.err.startswith("models/loras/ink.safetensors: ")
+    assert ran.err.splitlines()[-1].startswith("2 files: 1 pulled, 1 not pulled.")
+    again = _find_command(ran.err, "Replace")
+    assert again == ["pull", "ink@1", "-o", str(tmp_path), "--force", "--"]
+    assert pushed(*again).code == 0
+
+
+def test_pull_of_several_models_as_json_has_an_entry_for_each(pushed: Command, tmp_path: Path) -> None:
+    (tmp_path / "ink.safetensors").write_bytes(b"other")
+    moss = write_model_file(tmp_path / "moss" / "moss.safetensors", seed=8)
+    assert pushed("push", moss, "--type", "loras").code == 0
+    ran = pushed("pull", "moss", "ink", "-o", tmp_path, "--json")
+    done, failed = json.loads(ran.out)["files"]
+    assert (ran.code, done["outcome"], failed["outcome"], failed["file"]) == (4, "pulled", "failed", None)
+    assert failed["error"]["error_code"] == "TargetExists"
+    assert failed["model"]["model_path"] == "models/loras/ink.safetensors"
 
 
 def test_remedies_and_undos_are_about_the_typed_team(pushed: Command, tmp_path: Path) -> None:

@@ -5,13 +5,14 @@ import pytest
 from modelyard.client.api.registry import RegistryApi
 from modelyard.client.resolve_models import find_model_versions
 from modelyard.client.settings import ClientSettings
-from modelyard.client.transfers.pull import Destination, pull_all
+from modelyard.client.transfers.pull import Destination, Pulled, PullFailed, PullOptions, PullResult, pull_all
 from modelyard.transfer.errors import TargetExists
 from modelyard.transfer.progress import ignore_progress
 from modelyard.wire.models import Model
 from modelyard.wire.paths import ModelPathInvalid
-from modelyard.wire.problems import ModelNotFound
+from modelyard.wire.problems import ModelNotFound, ModelNotVerified, Unauthenticated
 from tests.client.pushed_models import pull_one, push_model
+from tests.client.server_process import Team
 
 
 @pytest.fixture
@@ -59,20 +60,37 @@ async def test_pull_all_downloads_models_and_returns_results_in_order(
     models = [
         await push_model(registry, settings, tmp_path / "source" / name, f"models/loras/{name}") for name in names
     ]
-    done: list[str] = []
-    results = await pull_all(
-        registry, models, Destination(tmp_path / "new"), ignore_progress, lambda pulled: done.append(pulled.file.name)
-    )
-    assert [(each.outcome, each.file.name) for each in results] == [("pulled", name) for name in names]
-    assert sorted(done) == sorted(file.name for file in (tmp_path / "new").iterdir()) == names
+    done: list[PullResult] = []
+    results = await pull_all(registry, models, Destination(tmp_path / "new"), ignore_progress, done.append)
+    files = [tmp_path / "new" / name for name in names]
+    assert results == [Pulled(model, file, "pulled") for model, file in zip(models, files, strict=True)]
+    assert sorted(done, key=results.index) == results
+    assert sorted((tmp_path / "new").iterdir()) == files
     again = await pull_all(registry, models, Destination(tmp_path / "new"), ignore_progress, lambda _: None)
-    assert {each.outcome for each in again} == {"already here"}
+    assert again == [Pulled(model, file, "already here") for model, file in zip(models, files, strict=True)]
 
 
-async def test_pull_all_first_failure_is_raised(registry: RegistryApi, ink: Model, tmp_path: Path) -> None:
+async def test_pull_all_failure_of_one_model_does_not_stop_the_others(
+    registry: RegistryApi, settings: ClientSettings, ink: Model, tmp_path: Path
+) -> None:
+    oil = await push_model(registry, settings, tmp_path / "source" / "oil.safetensors", "models/loras/oil.safetensors")
     (tmp_path / "ink.safetensors").write_bytes(b"user file")
-    with pytest.raises(TargetExists):
-        await pull_all(registry, [ink, ink], Destination(tmp_path), ignore_progress, lambda _: None)
+    unverified = ink.model_copy(update={"verification": "pending"})
+    options = PullOptions(jobs=1)
+    results = await pull_all(
+        registry, [ink, unverified, oil], Destination(tmp_path), ignore_progress, lambda _: None, options
+    )
+    errors = [type(each.error) for each in results if isinstance(each, PullFailed)]
+    assert errors == [TargetExists, ModelNotVerified]
+    assert isinstance(results[2], Pulled)
+    assert (tmp_path / "oil.safetensors").is_file()
+    assert (tmp_path / "ink.safetensors").read_bytes() == b"user file"
+
+
+async def test_pull_all_ends_when_the_sign_in_is_refused(team: Team, ink: Model, tmp_path: Path) -> None:
+    async with RegistryApi(team.url, "sk-unknown", team.id) as stranger:
+        with pytest.raises(Unauthenticated):
+            await pull_all(stranger, [ink, ink], Destination(tmp_path), ignore_progress, lambda _: None)
 
 
 async def test_find_model_versions_returns_paths_names_ids_and_versions_in_order(

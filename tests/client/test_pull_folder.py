@@ -12,7 +12,7 @@ from modelyard.client.atomic_file import locked
 from modelyard.client.resolve_models import find_model_version
 from modelyard.client.settings import ClientSettings
 from modelyard.client.transfers.folders.pull import check_is_manifest_of
-from modelyard.client.transfers.pull import Destination, PullOptions, pull_all, pull_folder
+from modelyard.client.transfers.pull import Destination, Pulled, PullOptions, pull_all, pull_folder
 from modelyard.transfer.errors import BadResponse, TargetExists
 from modelyard.transfer.folder_placement import place_folder
 from modelyard.transfer.options import BandwidthLimit, TransferOptions
@@ -42,10 +42,8 @@ async def test_pull_folder_places_equal_files_and_leaves_nothing_else(
 ) -> None:
     events: list[ProgressEvent] = []
     target = tmp_path / "new" / "diffusers" / "tiny"
-    (pulled,) = await pull_all(
-        registry, [tiny], Destination(tmp_path / "new", tree=True), events.append, lambda _: None
-    )
-    assert (pulled.outcome, pulled.file) == ("pulled", target)
+    results = await pull_all(registry, [tiny], Destination(tmp_path / "new", tree=True), events.append, lambda _: None)
+    assert results == [Pulled(tiny, target, "pulled")]
     assert await asyncio.to_thread(read_folder, target) == await asyncio.to_thread(read_folder, source)
     assert await asyncio.to_thread(lambda: [each.name for each in target.parent.iterdir()]) == ["tiny"]
     received = [event for event in events if isinstance(event, Received)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from modelyard.cli.terminal.completion import complete_model
-from modelyard.cli.terminal.formatting import format_content_size, quote_word
+from modelyard.cli.terminal.formatting import format_content_size, format_model_path, quote_word
 from modelyard.cli.terminal.terminal import Terminal, terminal_of
 from modelyard.cli.transfers.options import MOST_JOBS, GiveUpAfter, LimitRate, build_network
 from modelyard.cli.transfers.summary import format_summary
@@ -17,8 +17,11 @@ from modelyard.comfyui.quoting import quoted
 from modelyard.wire.formats import find_format
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from modelyard.cli.terminal.errors import Explanation
     from modelyard.client.api.registry import RegistryApi
-    from modelyard.client.transfers.pull import Destination, Pulled
+    from modelyard.client.transfers.pull import Destination, PullFailed, PullResult
     from modelyard.wire.models import Model
 
 ModelVersions = Annotated[
@@ -89,20 +92,25 @@ def pull(
     options = PullOptions(build_network(terminal, limit_rate, give_up_after), jobs)
     destination = _build_destination(output, models, tree=tree, force=force)
 
-    async def pull_models(registry: RegistryApi) -> list[Pulled]:
-        """Find all models first, then download them; the first failure ends it."""
+    async def pull_models(registry: RegistryApi) -> list[PullResult]:
+        """Find all models first, then download them."""
         found = await find_model_versions(registry, models)
         if destination.file_name is not None and found[0].is_folder:
             raise typer.BadParameter(_explain_folder_needed(output))
         with show_progress(terminal.output) as view:
             view.expect({destination.get_file(model): model.content_size for model in found})
             return await pull_all(
-                registry, found, destination, view.show, lambda pulled: view.remove(pulled.file), options
+                registry,
+                found,
+                destination,
+                view.show,
+                lambda result: view.remove(destination.get_file(result.model)),
+                options,
             )
 
     started = time.monotonic()
     results = terminal.call_registry(pull_models, retry_until_give_up=True)
-    _print_results(terminal, results, time.monotonic() - started)
+    _print_results(terminal, list(zip(models, results, strict=True)), time.monotonic() - started)
 
 
 def _build_destination(output: str, models: list[str], *, tree: bool, force: bool) -> Destination:
@@ -120,24 +128,68 @@ def _build_destination(output: str, models: list[str], *, tree: bool, force: boo
     return Destination(Path(output).parent, tree, force, Path(output).name)
 
 
-def _print_results(terminal: Terminal, results: list[Pulled], seconds: float) -> None:
-    """Print the files that are here now, and of several a summary."""
+def _print_results(terminal: Terminal, results: Sequence[tuple[str, PullResult]], seconds: float) -> None:
+    """Print the files that are here now and, of several models, each that failed and a summary.
+
+    Each result is with the name that was typed. The failure of a single model is raised as it is.
+
+    Raises:
+        Exit: some of several failed; with the highest exit code of these failures.
+    """
+    from modelyard.client.transfers.pull import Pulled, PullFailed
+
+    if len(results) == 1 and isinstance(results[0][1], PullFailed):
+        raise results[0][1].error
+    failures = {
+        at: _print_failure(terminal, name, each)
+        for at, (name, each) in enumerate(results)
+        if isinstance(each, PullFailed)
+    }
+    pulled = [each for _, each in results if isinstance(each, Pulled)]
     terminal.output.answer(
-        document={
-            "files": [
-                {"file": each.file, "outcome": each.outcome, "model": each.model, "kept": each.kept} for each in results
-            ]
-        },
-        lines=[f"{each.outcome}  {each.file}  {_format_version(each.model)}" for each in results],
-        quiet=[str(each.file) for each in results],
+        document={"files": [_build_document(each, failures.get(at)) for at, (_, each) in enumerate(results)]},
+        lines=[f"{each.outcome}  {each.file}  {_format_version(each.model)}" for each in pulled],
+        quiet=[str(each.file) for each in pulled],
     )
-    for each in results:
+    for each in pulled:
         if each.kept is not None:
             terminal.output.note(f'The folder that was there is no version of this model. It is kept: "{each.kept}".')
-    sizes = [each.model.content_size for each in results if each.outcome == "pulled"]
-    summary = format_summary([each.outcome for each in results], sum(sizes), seconds)
+    sizes = [each.model.content_size for each in pulled if each.outcome == "pulled"]
+    outcomes = [each.outcome for each in pulled] + ["not pulled"] * len(failures)
+    summary = format_summary(outcomes, sum(sizes), seconds)
     if summary is not None:
         terminal.output.note(summary)
+    if failures:
+        raise typer.Exit(max(each.exit_code for each in failures.values()))
+
+
+def _print_failure(terminal: Terminal, name: str, failed: PullFailed) -> Explanation:
+    """Print why one of several models was not pulled, with remedies for it alone, and return that."""
+    from modelyard.cli.terminal.errors import explain_failure
+
+    typed = terminal.read_typed()
+    explanation = explain_failure(failed.error, None if typed is None else typed.select_argument(name))
+    if explanation is None:
+        raise failed.error
+    path = format_model_path(failed.model.model_path)
+    terminal.output.warn("\n  ".join([f"{path}: {explanation.sentence}", *explanation.fix]))
+    return explanation
+
+
+def _build_document(result: PullResult, explanation: Explanation | None) -> dict[str, object]:
+    """Return the JSON object of a result; the explanation is that of a failure."""
+    from modelyard.client.transfers.pull import Pulled
+
+    if isinstance(result, Pulled):
+        return {
+            "file": result.file,
+            "outcome": result.outcome,
+            "model": result.model,
+            "kept": result.kept,
+            "error": None,
+        }
+    error = None if explanation is None else explanation.facts
+    return {"file": None, "outcome": "failed", "model": result.model, "kept": None, "error": error}
 
 
 def names_file(output: str) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -12,6 +12,7 @@ from modelyard.client.api.download_urls import DownloadUrls, ExpectedDownload
 from modelyard.client.api.registry import RegistryApi
 from modelyard.client.transfers.folders.pull import SMALL_BYTES, FolderTarget, download_folder
 from modelyard.transfer.download.download import DownloadTarget, download_file
+from modelyard.transfer.errors import TransferFailed, Unreachable
 from modelyard.transfer.options import DEFAULT_OPTIONS, IdleConnections, TransferOptions
 from modelyard.transfer.progress import OnProgress
 from modelyard.transfer.thread_pool import run_concurrently
@@ -76,6 +77,17 @@ class Pulled:
 
 
 @dataclass(frozen=True)
+class PullFailed:
+    """A model that could not be pulled, and the error that says why."""
+
+    model: Model
+    error: Exception
+
+
+PullResult = Pulled | PullFailed
+
+
+@dataclass(frozen=True)
 class PullOptions:
     """How files are pulled. ``jobs``: how many files of up to 32 MiB are downloaded at once."""
 
@@ -91,17 +103,20 @@ async def pull_all(
     models: Sequence[Model],
     destination: Destination,
     report: OnProgress,
-    on_result: Callable[[Pulled], None],
+    on_result: Callable[[PullResult], None],
     options: PullOptions = _DEFAULT_PULL,
-) -> list[Pulled]:
+) -> list[PullResult]:
     """Download models, and return the results in their order; ``on_result`` gets each as it is done.
 
-    The requests for their URLs are made together, and small files share connections. The first failure cancels the
-    other downloads. Raises as ``pull``.
+    The requests for their URLs are made together, and small files share connections. A model's own failure becomes a
+    ``PullFailed``.
+
+    Raises:
+        Unauthenticated, SessionEnded, Unreachable: no other model can be pulled either; the downloads are cancelled.
     """
     urls, large_file = DownloadUrls(registry), asyncio.Lock()
     urls.expect(ExpectedDownload(model.id, model.version, model.file_size) for model in models if not model.is_folder)
-    waiting, results = deque(enumerate(models)), dict[int, Pulled]()
+    waiting, results = deque(enumerate(models)), dict[int, PullResult]()
 
     with closing(IdleConnections()) as idle_connections:
         network = replace(options.network, idle_connections=idle_connections)
@@ -111,15 +126,26 @@ async def pull_all(
             while waiting:
                 index, model = waiting.popleft()
                 async with large_file if model.content_size > SMALL_BYTES else nullcontext():
-                    results[index] = await (
+                    results[index] = await _catch(
+                        model,
                         pull_folder(registry, model, destination, report, replace(options, network=network))
                         if model.is_folder
-                        else pull(urls, model, destination, report, network)
+                        else pull(urls, model, destination, report, network),
                     )
                 on_result(results[index])
 
         await run_concurrently(*(work() for _ in range(min(options.jobs, len(models)))))
     return [results[index] for index in range(len(models))]
+
+
+async def _catch(model: Model, work: Awaitable[Pulled]) -> PullResult:
+    """Await the download of one model; a failure becomes a result, but those that concern all models are raised."""
+    try:
+        return await work
+    except (problems.Unauthenticated, problems.SessionEnded, Unreachable):
+        raise
+    except (problems.Problem, TransferFailed, ValueError, OSError) as failure:
+        return PullFailed(model, failure)
 
 
 async def pull(

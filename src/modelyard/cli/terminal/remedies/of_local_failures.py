@@ -49,13 +49,7 @@ _TRANSFERS: Table = {
             " again regularly, and shows which versions are damaged: modelyard version ls {typed_model}",
         ),
     ),
-    transfer_errors.TargetExists: (
-        REFUSED,
-        (
-            "Replace what is there: {again_alone:--force}",
-            "{of_several}To replace what is there, pull this model alone, with --force.",
-        ),
-    ),
+    transfer_errors.TargetExists: (REFUSED, ("Replace what is there: {again:--force}",)),
     transfer_errors.OtherFilesInFolder: (REFUSED, ()),
     transfer_errors.TransferFailed: (OTHER, ()),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -76,6 +76,12 @@ class TypedCommand:
             end = next((at for at, each in enumerate(pieces) if each.words == (_END_OF_OPTIONS,)), len(pieces))
             pieces.insert(end, _Piece((option, value) if value else (option,), parameter))
         return " ".join(["modelyard", *(quote_word(word) for piece in pieces for word in piece.words)])
+
+    def select_argument(self, argument: str) -> TypedCommand:
+        """Return the same command with one of its arguments only."""
+        words = [word for piece in self._replace_arguments(list(self._split()), argument) for word in piece.words]
+        values = [(each, [argument] if each.param_type_name == "argument" else value) for each, value in self.values]
+        return replace(self, words=words, values=values)
 
     def _replace_arguments(self, pieces: Sequence[_Piece], argument: str) -> list[_Piece]:
         """Return the pieces with one argument in place of all that follow the command's names."""

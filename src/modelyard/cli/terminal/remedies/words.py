@@ -63,9 +63,7 @@ def build_words(typed: TypedCommand | None, file: Path | None) -> dict[str, obje
         # One that looks like an option is missing, and with it the remedy.
         words |= {} if value and value.startswith("-") else {f"typed_{name.lower()}": _quote_or_name(value, name)}
     if typed:
-        again = Again(typed, file)
-        is_alone = len(typed.list_values("MODEL")) <= 1
-        words |= {"again": again} | ({"again_alone": again} if is_alone else {"of_several": ""})
+        words["again"] = Again(typed, file)
     return words
 
 
