@@ -74,6 +74,39 @@ def test_select_files_existing_file_with_brackets_is_not_used_as_pattern(tmp_pat
     assert get_errors(selected) == [NameInvalid]
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("loras", "loras/sub"),
+        ("loras/sub", "loras"),
+        ("loras/sub/b.safetensors", "loras/sub/../sub/b.safetensors", "loras"),
+        ("loras/*", "l*/*.safetensors"),
+        ("loras", "link"),
+    ],
+)
+def test_select_files_file_of_two_arguments_is_selected_once(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    write_model_file(tmp_path / "models" / "loras" / "a.safetensors")
+    write_model_file(tmp_path / "models" / "loras" / "sub" / "b.safetensors")
+    (tmp_path / "models" / "link").symlink_to(tmp_path / "models" / "loras")
+    selected = select_files([str(tmp_path / "models" / argument) for argument in arguments], ModelOverrides())
+    assert sorted(get_paths(selected)) == ["models/loras/a.safetensors", "models/loras/sub/b.safetensors"]
+    assert get_errors(selected) == []
+
+
+def test_select_files_two_links_to_one_file_are_both_selected(tmp_path: Path) -> None:
+    file = write_model_file(tmp_path / "models" / "loras" / "a.safetensors")
+    (tmp_path / "models" / "loras" / "b.safetensors").symlink_to(file)
+    assert len(select_files([str(tmp_path)], ModelOverrides())) == 2
+
+
+def test_select_files_one_file_named_twice_takes_one_name(tmp_path: Path) -> None:
+    file = write_model_file(tmp_path / "a.safetensors")
+    (request,) = select_files([str(file), str(file)], ModelOverrides("loras", display_name="Ink"))
+    assert isinstance(request, PushRequest)
+    assert request.display_name == "Ink"
+    assert select_version_file([str(file), str(file)]) == file
+
+
 def test_select_files_path_override_with_trailing_slash_is_folder_of_all_files(tmp_path: Path) -> None:
     files = [write_model_file(tmp_path / name) for name in ("a.safetensors", "b.safetensors")]
     overrides = ModelOverrides(model_path="models/loras/team/")

@@ -105,6 +105,8 @@ class RejectedFile:
 def select_files(arguments: Sequence[str], overrides: ModelOverrides) -> list[PushRequest | RejectedFile]:
     """Expand the arguments of a push to push requests and rejected files, in their order; uses no network.
 
+    A file that several arguments name counts once, where it is named first.
+
     With a name or path for one file, these are only the folders that are one model, if there are any.
 
     Blocking: finds the files, and reads the content of those whose path does not tell their type.
@@ -112,7 +114,7 @@ def select_files(arguments: Sequence[str], overrides: ModelOverrides) -> list[Pu
     Raises:
         NothingToPush: the arguments name no file, or one name or path is given for several files.
     """
-    files = [found for argument in arguments for found in _expand_argument(argument)]
+    files = _expand_arguments(arguments)
     if not files:
         raise NothingToPush("These files and folders contain no model file.")
     is_for_one_file = overrides.display_name is not None or not (
@@ -137,7 +139,7 @@ def select_version_file(arguments: Sequence[str]) -> Path:
         FolderIsOneModel: they name a folder that is one model, or contain one.
         OSError: it cannot be read.
     """
-    files = [file for argument in arguments for file, _ in _expand_argument(argument)]
+    files = [file for file, _ in _expand_arguments(arguments)]
     for folder in filter(is_folder, files):
         _check_file(folder)
         raise FolderIsOneModel(folder, None)
@@ -198,6 +200,18 @@ def build_version_request(file: Path, model: Model, overrides: ModelOverrides) -
         overrides.note,
         model.id,
     )
+
+
+def _expand_arguments(arguments: Sequence[str]) -> list[tuple[Path, PurePath]]:
+    """Return the files of all arguments, each once, as ``_expand_argument`` yields them.
+
+    Two links to one file in different folders are two files, as they may be two models.
+    """
+    files: dict[tuple[str, str], tuple[Path, PurePath]] = {}
+    for argument in arguments:
+        for file, relative in _expand_argument(argument):
+            files.setdefault((os.path.realpath(file.parent), os.path.normcase(file.name)), (file, relative))
+    return list(files.values())
 
 
 def _expand_argument(argument: str) -> Iterator[tuple[Path, PurePath]]:
