@@ -19,7 +19,13 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 def build_model_types() -> str:
     """Return the models folders that are recognised by name."""
-    from modelyard.wire.model_folders import CORE_FOLDERS, FOLDER_MODEL_TYPES, KEY_BY_FOLDER, NODE_FOLDERS
+    from modelyard.wire.model_folders import (
+        A1111_FOLDERS,
+        CORE_FOLDERS,
+        FOLDER_MODEL_TYPES,
+        KEY_BY_FOLDER,
+        NODE_FOLDERS,
+    )
 
     return build_module(
         ["wire/model_folders.py"],
@@ -35,6 +41,10 @@ def build_model_types() -> str:
         (
             "The models folder of ComfyUI that has the models of another folder.",
             build_record("KEY_BY_FOLDER", KEY_BY_FOLDER),
+        ),
+        (
+            "The models folders of A1111 that ComfyUI names otherwise, in lower case.",
+            build_record("A1111_FOLDERS", A1111_FOLDERS),
         ),
     )
 

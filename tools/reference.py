@@ -210,15 +210,17 @@ def build_openapi_file() -> str:
 
 def build_model_folders_page() -> str:
     """List the models folders that are recognised by name."""
-    from modelyard.wire.model_folders import CORE_FOLDERS, FORMAT_NODES, NODE_FOLDERS
+    from modelyard.wire.model_folders import A1111_FOLDERS, CORE_FOLDERS, FORMAT_NODES, NODE_FOLDERS
 
     rows = [
         (f"`{folder.name}`", folder.custom_node, "directly" if folder.is_read_directly else "through ComfyUI's list")
         for folder in NODE_FOLDERS
     ]
     introduction = (
-        "A file in one of these folders below `models` needs no `--type`. ComfyUI's own folders: "
+        "A file in one of these folders below `models` needs no `--type`. ComfyUI's own folders, in any letter case: "
         + ", ".join(f"`{name}`" for name in CORE_FOLDERS)
+        + ".\n\nThose of A1111 and Forge that ComfyUI names otherwise, in any letter case: "
+        + ", ".join(f"`{name}` is `{folder}`" for name, folder in A1111_FOLDERS.items())
         + ".\n\nThe folders of custom nodes, in any letter case; other nodes may read them too. Where a node reads a"
         " folder directly, ComfyUI's API need not list its files, so a machine cannot see whether they are loaded, and"
         " does not warn."

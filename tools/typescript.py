@@ -29,7 +29,7 @@ def build_array(name: str, items: Iterable[str], *, is_const: bool = False) -> s
 def build_record(name: str, items: Mapping[str, str], *, is_const: bool = False) -> str:
     """Return the declaration of an object of strings; without ``is_const`` it can be read by any key."""
     kind, tail = ("", " as const") if is_const else (": Readonly<Record<string, string>>", "")
-    fields = [f"{key}: {quote(value)}" for key, value in items.items()]
+    fields = [f"{key if key.isidentifier() else quote(key)}: {quote(value)}" for key, value in items.items()]
     line = f"export const {name}{kind} = {{ {', '.join(fields)} }}{tail}"
     if len(line) <= LINE_WIDTH:
         return f"{line}\n"

@@ -48,6 +48,28 @@ def test_select_files_of_models_folder_takes_type_from_each_subfolder(tmp_path: 
     ]
 
 
+def test_select_files_of_models_folder_in_other_letter_case_has_the_path_of_each_file_alone(tmp_path: Path) -> None:
+    files = [
+        write_model_file(tmp_path / "cap" / name)
+        for name in ("Models/VAE/v.safetensors", "models/Loras/Sub/l.safetensors", "models/Stable-diffusion/s.ckpt")
+    ]
+    expected = ["models/vae/v.safetensors", "models/loras/Sub/l.safetensors", "models/checkpoints/s.ckpt"]
+    assert get_paths(select_files([str(tmp_path / "cap")], ModelOverrides())) == expected
+    assert get_paths(select_files([str(file) for file in files], ModelOverrides())) == expected
+
+
+@pytest.mark.parametrize("models", ["models", "Models"])
+def test_select_files_below_unknown_folder_of_models_folder_leaves_models_out_of_the_path(
+    tmp_path: Path, models: str
+) -> None:
+    write_model_file(tmp_path / "cap" / models / "mine" / "l.safetensors")
+    write_model_file(tmp_path / "cap" / "flux" / models / "mine" / "l.safetensors")
+    assert sorted(get_paths(select_files([str(tmp_path / "cap")], ModelOverrides()))) == [
+        f"models/loras/flux/{models}/mine/l.safetensors",
+        "models/loras/mine/l.safetensors",
+    ]
+
+
 def test_select_files_in_custom_node_folders_takes_type_from_folder(tmp_path: Path) -> None:
     expected = [f"models/{folder.name}/sub/file.bin" for folder in NODE_FOLDERS]
     for path in expected:

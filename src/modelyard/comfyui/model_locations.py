@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 from modelyard.comfyui.model_files.several_files import find_indexed_parts, is_one_model, is_part
 from modelyard.comfyui.type_detection import detect_type
 from modelyard.wire.formats import find_format
-from modelyard.wire.model_folders import CORE_FOLDERS, DIFFUSERS_FOLDER, KEY_BY_FOLDER, find_node_folder
+from modelyard.wire.model_folders import CORE_FOLDERS, DIFFUSERS_FOLDER, KEY_BY_FOLDER, find_type_folder
 from modelyard.wire.paths import (
     INVISIBLE_LETTERS,
     MAX_SEGMENT_BYTES,
@@ -50,13 +50,15 @@ class ModelLocation:
 def find_location_by_folder(file: PurePath) -> ModelLocation | None:
     """Find a file's location by the folders of its absolute path; None if they are ambiguous or tell nothing.
 
-    The innermost type folder directly below a folder ``models`` decides, else the only one with a core type's name.
-    Folders of known custom nodes count only below a models folder: elsewhere names such as ``onnx`` are too common.
+    The innermost type folder directly below a folder ``models`` decides, in any letter case, else the only one with a
+    core type's name. Folders of known custom nodes and of A1111 count only below a models folder: elsewhere names such
+    as ``onnx`` are too common.
     """
     folders = file.parts[:-1]
     for index in range(len(folders) - 1, 0, -1):
-        if folders[index - 1].casefold() == "models" and _is_type_folder(folders[index]):
-            return _build_location(file.parts[index:])
+        folder = find_type_folder(folders[index]) if _is_models_folder(folders[index - 1]) else None
+        if folder is not None:
+            return _build_location((folder, *file.parts[index + 1 :]))
     indexes = [index for index, folder in enumerate(folders) if folder in _CORE_FOLDERS]
     return _build_location(file.parts[indexes[0] :]) if len(indexes) == 1 else None
 
@@ -64,8 +66,8 @@ def find_location_by_folder(file: PurePath) -> ModelLocation | None:
 def find_location(file: Path, relative: PurePath, model_type: str | None = None) -> ModelLocation:
     """Find a file's location by the given type, else by its folders, else by its content.
 
-    The path is that of its folders if they tell the same type, else ``relative`` below the type's folder. It is not
-    validated.
+    The path is that of its folders if they tell the same type, else ``relative`` below the type's folder, without a
+    folder ``models`` at its start. It is not validated.
 
     Raises:
         TypeUnknown: none of the three determines the type.
@@ -81,7 +83,8 @@ def find_location(file: Path, relative: PurePath, model_type: str | None = None)
         raise TypeUnknown(
             f'The model type of "{file.name}" is unknown. Give it with --type, for instance --type loras.'
         )
-    return _build_location((kind, *relative.parts))
+    below = relative.parts
+    return _build_location((kind, *(below[1:] if len(below) > 1 and _is_models_folder(below[0]) else below)))
 
 
 def find_folder_location(folder: Path, model_type: str | None, default_type: str | None) -> ModelLocation:
@@ -184,21 +187,21 @@ def is_folder(path: Path) -> bool:
 def _find_in_diffusers(folder: PurePath) -> ModelLocation | None:
     """Return the location of a folder below ``models/diffusers``; None for others."""
     above = folder.parts[:-1]
-    indexes = [index for index in range(1, len(above)) if above[index] == DIFFUSERS_FOLDER]
-    in_models = [index for index in indexes if above[index - 1].casefold() == "models"]
-    return _build_location(folder.parts[in_models[-1] :]) if in_models else None
+    indexes = [index for index in range(1, len(above)) if above[index].casefold() == DIFFUSERS_FOLDER]
+    in_models = [index for index in indexes if _is_models_folder(above[index - 1])]
+    return _build_location((DIFFUSERS_FOLDER, *folder.parts[in_models[-1] + 1 :])) if in_models else None
 
 
 def has_many_models(folder: Path) -> bool:
     """Return whether a folder is one of ComfyUI's or of a custom node's, such as ``models/text_encoders``."""
     folder = folder.absolute()
-    is_known = folder.name == DIFFUSERS_FOLDER or _is_type_folder(folder.name)
-    return is_known and folder.parent.name.casefold() == "models"
+    is_known = folder.name.casefold() == DIFFUSERS_FOLDER or find_type_folder(folder.name) is not None
+    return is_known and _is_models_folder(folder.parent.name)
 
 
-def _is_type_folder(name: str) -> bool:
-    """Return whether the name is a model type folder of ComfyUI or of a known custom node."""
-    return name in _CORE_FOLDERS or find_node_folder(name) is not None
+def _is_models_folder(name: str) -> bool:
+    """Return whether a folder of this name may be a models folder, as ComfyUI's, A1111's and SwarmUI's are."""
+    return name.casefold() == "models"
 
 
 def _build_location(parts: tuple[str, ...]) -> ModelLocation:

@@ -45,6 +45,16 @@ FOLDER_MODEL_TYPES = (DIFFUSERS_FOLDER, LANGUAGE_MODEL_FOLDER)
 # A second folder of a ComfyUI key, with another name.
 KEY_BY_FOLDER = {"t2i_adapter": "controlnet"}
 
+# Models folders of A1111 and Forge that ComfyUI names otherwise (``extra_model_paths.yaml.example``), in lower case.
+A1111_FOLDERS = {
+    "stable-diffusion": "checkpoints",
+    "lora": "loras",
+    "lycoris": "loras",
+    "esrgan": "upscale_models",
+    "realesrgan": "upscale_models",
+    "swinir": "upscale_models",
+}
+
 
 @dataclass(frozen=True)
 class NodeFolder:
@@ -122,6 +132,7 @@ _separators = re.compile(r"[-_. ]+")
 # length.
 _MIN_TYPO_LENGTH = 6
 _node_folders = {folder.name.casefold(): folder for folder in NODE_FOLDERS}
+_type_folders = {**A1111_FOLDERS, **{folder.casefold(): folder for folder in CORE_FOLDERS}}
 
 
 def find_node_folder(name: str) -> NodeFolder | None:
@@ -130,6 +141,14 @@ def find_node_folder(name: str) -> NodeFolder | None:
     Letter case is ignored: nodes that share a folder spell it differently (``LLM`` and ``llm``).
     """
     return _node_folders.get(name.casefold())
+
+
+def find_type_folder(name: str) -> str | None:
+    """Return the known models folder that a folder directly below ``models`` is; None for any other name.
+
+    Letter case is ignored, and folders of A1111 are those of ComfyUI; the folder of a custom node keeps its spelling.
+    """
+    return _type_folders.get(name.casefold()) or (name if find_node_folder(name) else None)
 
 
 def find_format_nodes(extension: str) -> list[FormatNode]:

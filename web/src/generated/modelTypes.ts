@@ -70,3 +70,13 @@ export const FOLDER_MODEL_TYPES = ['diffusers', 'LLM']
 
 /** The models folder of ComfyUI that has the models of another folder. */
 export const KEY_BY_FOLDER: Readonly<Record<string, string>> = { t2i_adapter: 'controlnet' }
+
+/** The models folders of A1111 that ComfyUI names otherwise, in lower case. */
+export const A1111_FOLDERS: Readonly<Record<string, string>> = {
+  'stable-diffusion': 'checkpoints',
+  lora: 'loras',
+  lycoris: 'loras',
+  esrgan: 'upscale_models',
+  realesrgan: 'upscale_models',
+  swinir: 'upscale_models',
+}

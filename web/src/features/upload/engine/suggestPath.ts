@@ -3,12 +3,16 @@
 // The command line uses the same rules (comfyui/model_paths.py); their tests share cases.
 
 import { byteLength, checkPath, DEVICE_NAME, PathRefused } from '@/features/upload/engine/checkPath'
-import { KEY_BY_FOLDER, MODEL_TYPES, NODE_FOLDERS } from '@/generated/modelTypes'
+import { A1111_FOLDERS, KEY_BY_FOLDER, MODEL_TYPES, NODE_FOLDERS } from '@/generated/modelTypes'
 import { INVISIBLE_LETTER_PATTERN, MAX_SEGMENT_BYTES } from '@/generated/paths'
 
 const KNOWN_TYPES = new Set(MODEL_TYPES)
 // Lower case. They count only below a models folder: elsewhere a name such as `onnx` has no meaning.
 const NODE_TYPES = new Set(NODE_FOLDERS.map((name) => name.toLowerCase()))
+const FOLDER_BY_SPELLING = new Map([
+  ...Object.entries(A1111_FOLDERS),
+  ...MODEL_TYPES.map((name) => [name.toLowerCase(), name] as const),
+])
 /** Characters that are not allowed in model paths. */
 export const INVALID_CHARACTERS = new RegExp(`(?:[^\\p{L}\\p{N}_.\\-/ ]|${INVISIBLE_LETTER_PATTERN})+`, 'gu')
 
@@ -22,18 +26,28 @@ export function suggestPathByFolders(relativePath: string): string | undefined {
   const parts = relativePath.split('/').filter(Boolean)
   const folders = parts.slice(0, -1)
   for (let index = folders.length - 1; index > 0; index -= 1) {
-    if (folders[index - 1]?.toLowerCase() !== 'models') continue
-    const folder = folders[index] ?? ''
-    if (KNOWN_TYPES.has(folder) || NODE_TYPES.has(folder.toLowerCase())) return buildPath(parts, index)
+    const folder = isModelsFolder(folders[index - 1]) ? findTypeFolder(folders[index] ?? '') : undefined
+    if (folder !== undefined) return buildPath([folder, ...parts.slice(index + 1)])
   }
   const named = folders.flatMap((folder, index) => (KNOWN_TYPES.has(folder) ? [index] : []))
-  return named.length === 1 ? buildPath(parts, named[0] ?? 0) : undefined
+  return named.length === 1 ? buildPath(parts.slice(named[0])) : undefined
 }
 
-/** Suggest a path below a type folder; folders below the dropped folder are kept. */
+/** Return the known models folder that a folder directly below `models` is, in any letter case, also one of A1111. */
+export function findTypeFolder(name: string): string | undefined {
+  const spelling = name.toLowerCase()
+  return FOLDER_BY_SPELLING.get(spelling) ?? (NODE_TYPES.has(spelling) ? name : undefined)
+}
+
+function isModelsFolder(name: string | undefined): boolean {
+  return name?.toLowerCase() === 'models'
+}
+
+/** Suggest a path below a type folder; folders below the dropped folder are kept, but for a folder `models`. */
 export function suggestPathByType(modelType: string, relativePath: string): string {
-  const below = relativePath.split('/').filter(Boolean)
-  return `models/${[modelType, ...(below.length > 1 ? below.slice(1) : below)].join('/')}`
+  const parts = relativePath.split('/').filter(Boolean)
+  const below = parts.length > 1 ? parts.slice(1) : parts
+  return `models/${[modelType, ...(below.length > 1 && isModelsFolder(below[0]) ? below.slice(1) : below)].join('/')}`
 }
 
 /** Return the type of a path: its first folder. */
@@ -76,9 +90,8 @@ function getRefusal(modelType: string, modelPath: string): string | undefined {
   }
 }
 
-function buildPath(parts: string[], index: number): string {
-  const root = parts[index] ?? ''
-  return ['models', KEY_BY_FOLDER[root] ?? root, ...parts.slice(index + 1)].join('/')
+function buildPath([folder = '', ...below]: string[]): string {
+  return ['models', KEY_BY_FOLDER[folder] ?? folder, ...below].join('/')
 }
 
 function cleanSegment(segment: string): string {

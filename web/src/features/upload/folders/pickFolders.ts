@@ -2,9 +2,9 @@
 
 import type { FolderFile } from '@/features/upload/engine/items'
 import type { PickedFile } from '@/features/upload/engine/readFiles'
-import { getExtension } from '@/features/upload/engine/suggestPath'
+import { findTypeFolder, getExtension } from '@/features/upload/engine/suggestPath'
 import { EXTENSIONS, FOLDER_EXTENSIONS, FOLDER_NAMES, MAX_FOLDER_FILES } from '@/generated/formats'
-import { FOLDER_MODEL_TYPES, MODEL_TYPES, NODE_FOLDERS } from '@/generated/modelTypes'
+import { FOLDER_MODEL_TYPES } from '@/generated/modelTypes'
 
 // At the top of a folder that a loader reads as one model.
 const PIPELINE = 'model_index.json'
@@ -12,7 +12,6 @@ const CONFIGURATIONS = [PIPELINE, 'config.json']
 // Weights in several files, with an index that says which tensor is in which: `model-00001-of-00002.safetensors`.
 const SHARD = /-\d{5}-of-\d{5}\.[^.]+$/
 const SHARD_INDEX = /\.index\.json$/
-const TYPE_FOLDERS = new Set([...MODEL_TYPES, ...NODE_FOLDERS, ...FOLDER_MODEL_TYPES].map((name) => name.toLowerCase()))
 
 export interface PickedFolder {
   name: string
@@ -92,8 +91,8 @@ function isHidden(path: string): boolean {
 
 /** Return whether it is a folder of ComfyUI's that has many models, such as `ComfyUI/models/text_encoders`. */
 function isTypeFolder(path: string): boolean {
-  const [parent, name] = path.toLowerCase().split('/').slice(-2)
-  return parent === 'models' && name !== undefined && TYPE_FOLDERS.has(name)
+  const [parent, name] = path.split('/').slice(-2)
+  return parent?.toLowerCase() === 'models' && name !== undefined && findFolder(name) !== undefined
 }
 
 function hasWeights({ files }: PickedFolder): boolean {
@@ -102,9 +101,15 @@ function hasWeights({ files }: PickedFolder): boolean {
 
 /** Suggest the path of a folder model: its place below a models folder; without a type, if only its loader knows it. */
 export function suggestFolderPath({ name, path, files }: PickedFolder): string {
-  const below = /(?:^|\/)models\/([^/]+\/.+)$/i.exec(path)?.[1]
-  if (below !== undefined) return `models/${below}`
+  const [, folder, below] = /(?:^|\/)models\/([^/]+)\/(.+)$/i.exec(path) ?? []
+  if (folder !== undefined) return `models/${findFolder(folder) ?? folder}/${below}`
   return files.some((one) => one.path === PIPELINE) ? `models/diffusers/${name}` : name
+}
+
+/** Return the known folder, also one of models of many files, that a folder directly below `models` is. */
+function findFolder(name: string): string | undefined {
+  const spelling = name.toLowerCase()
+  return findTypeFolder(name) ?? FOLDER_MODEL_TYPES.find((folder) => folder.toLowerCase() === spelling)
 }
 
 /** Return why the registry would refuse these files as one model. */
