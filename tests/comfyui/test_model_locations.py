@@ -19,6 +19,7 @@ from modelyard.comfyui.model_locations import (
 from modelyard.comfyui.type_detection import detect_type, detect_type_by_tensors
 from modelyard.wire.paths import ModelPathInvalid, parse_model_path
 from tests.client.model_files import write_model_file
+from tests.server.inspection.header_shapes import HEADER_SHAPES
 
 pytestmark = pytest.mark.slow
 
@@ -43,6 +44,28 @@ def test_detect_type_shared_gguf_head_gives_the_recorded_type(
 ) -> None:
     file = tmp_path / "x.gguf"
     file.write_bytes(bytes.fromhex(head))
+    assert detect_type(file) == model_type
+
+
+SHAPES_BY_TYPE: dict[str | None, list[str]] = {
+    "loras": [
+        *("ai-toolkit-flux", "diffusers-sdxl", "kohya-flux-captions", "kohya-sd15", "kohya-sdxl-tags"),
+        *("kohya-sdxl-text-encoders", "lightx2v-wan", "lycoris-lokr-sdxl", "musubi-hunyuan", "musubi-wan", "peft-flux"),
+    ],
+    "checkpoints": ["comfyui-merge-sdxl", "comfyui-flux-checkpoint-e5m2"],
+    "diffusion_models": ["flux-dev", "comfyui-flux-fp8-quant", "hunyuan-video", "nunchaku-flux"],
+    "text_encoders": ["comfyui-t5xxl-fp8-scaled", "qwen3-30b-a3b"],
+    "embeddings": ["embedding-sdxl"],
+    None: ["comfyui-wan-fp8-scaled", "diffusers-sdxl-unet", "ip-adapter-faceid", "lycoris-full-sd15"],
+}
+
+
+@pytest.mark.parametrize(
+    ("shape", "model_type"), [(shape, kind) for kind, shapes in SHAPES_BY_TYPE.items() for shape in shapes]
+)
+def test_detect_type_file_as_tools_write_it(tmp_path: Path, shape: str, model_type: str | None) -> None:
+    file = tmp_path / f"{shape}.safetensors"
+    file.write_bytes(HEADER_SHAPES[file.name]().head)
     assert detect_type(file) == model_type
 
 

@@ -1,13 +1,17 @@
 """Detection of a model's type by the first bytes of its file. A suggestion for users, not a validation."""
 
 import json
+import re
 import struct
 from pathlib import Path
 
 from modelyard.wire.formats import find_format
 
 _MAX_HEADER_SIZE = 32 * 1024 * 1024
-_LORA_MARKS = ("lora_down", "lora_up", "lora_A", "lora_B", ".lora.", "lokr_w", "hada_w", "dora_scale")
+# What follows the name of a layer in the tensors that a LoRA, or the like, has for it.
+_LORA_MARK = re.compile(r"lora_(?:down|up|A|B)|(?<=\.)lora\.|lokr_w|hada_w|dora_scale")
+# What follows it in a full model, also if its layers contain LoRAs: Nunchaku's quantized models, and PEFT's unmerged.
+_FULL_WEIGHTS = ("weight", "qweight", "base_layer.weight")
 _ENCODER_STARTS = ("text_model.encoder.", "encoder.block.0.layer.", "model.layers.0.self_attn.", "text_encoders.")
 _DIFFUSION_STARTS = (
     "model.diffusion_model.",
@@ -56,11 +60,9 @@ def detect_type_by_tensors(names: set[str]) -> str | None:
     def any_starts(*starts: str) -> bool:
         return any(name.startswith(starts) for name in names)
 
-    def any_has(*marks: str) -> bool:
-        return any(mark in name for name in names for mark in marks)
-
     rules = (
-        ("loras", any_has(*_LORA_MARKS)),
+        ("photomaker", any_starts("id_encoder.") and any_starts("lora_weights.")),
+        ("loras", _is_lora(names)),
         ("controlnet", any_starts("control_model.", "controlnet_cond_embedding.", "controlnet_blocks.")),
         ("checkpoints", any_starts("model.diffusion_model.") and any_starts(*_CHECKPOINT_PARTS)),
         ("diffusion_models", any_starts(*_DIFFUSION_STARTS)),
@@ -70,6 +72,13 @@ def detect_type_by_tensors(names: set[str]) -> str | None:
         ("embeddings", bool(names) and names <= {"emb_params", "clip_l", "clip_g"}),
     )
     return next((kind for kind, is_match in rules if is_match), None)
+
+
+def _is_lora(names: set[str]) -> bool:
+    """Return whether tensor names are those of a LoRA or the like; False for a full model with LoRAs in its layers."""
+    layers = {name[: mark.start()] for name in names if (mark := _LORA_MARK.search(name))}
+    full = [layer for layer in layers if any(layer + weight in names for weight in _FULL_WEIGHTS)]
+    return 2 * len(full) < len(layers)
 
 
 def _detect_gguf_type(start: bytes) -> str | None:

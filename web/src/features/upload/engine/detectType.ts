@@ -1,6 +1,9 @@
 // Detects the type of a model from the header of its file, like comfyui/type_detection.py; their tests share cases.
 
-const LORA_MARKS = ['lora_down', 'lora_up', 'lora_A', 'lora_B', '.lora.', 'lokr_w', 'hada_w', 'dora_scale']
+// What follows the name of a layer in the tensors that a LoRA, or the like, has for it.
+const LORA_MARK = /lora_(?:down|up|A|B)|(?<=\.)lora\.|lokr_w|hada_w|dora_scale/
+// What follows it in a full model, also if its layers contain LoRAs: Nunchaku's quantized models, and PEFT's unmerged.
+const FULL_WEIGHTS = ['weight', 'qweight', 'base_layer.weight']
 const CONTROL_STARTS = ['control_model.', 'controlnet_cond_embedding.', 'controlnet_blocks.']
 const ENCODER_STARTS = ['text_model.encoder.', 'encoder.block.0.layer.', 'model.layers.0.self_attn.', 'text_encoders.']
 const DIFFUSION_STARTS = [
@@ -22,7 +25,8 @@ const GGUF_DIFFUSION = [
 export function detectTypeByTensors(names: string[]): string | undefined {
   const starts = (beginnings: string[]) => names.some((name) => beginnings.some((one) => name.startsWith(one)))
   const rules: [string, () => boolean][] = [
-    ['loras', () => names.some((name) => LORA_MARKS.some((mark) => name.includes(mark)))],
+    ['photomaker', () => starts(['id_encoder.']) && starts(['lora_weights.'])],
+    ['loras', () => isLora(names)],
     ['controlnet', () => starts(CONTROL_STARTS)],
     ['checkpoints', () => starts(['model.diffusion_model.']) && starts(CHECKPOINT_PARTS)],
     ['diffusion_models', () => starts(DIFFUSION_STARTS)],
@@ -32,6 +36,16 @@ export function detectTypeByTensors(names: string[]): string | undefined {
     ['embeddings', () => names.length > 0 && names.every((name) => EMBEDDING_NAMES.includes(name))],
   ]
   return rules.find(([, fits]) => fits())?.[0]
+}
+
+/** Return whether tensor names are those of a LoRA or the like; false for a full model with LoRAs in its layers. */
+function isLora(names: string[]): boolean {
+  const layers = new Set(
+    names.filter((name) => LORA_MARK.test(name)).map((name) => name.slice(0, name.search(LORA_MARK))),
+  )
+  const all = new Set(names)
+  const full = [...layers].filter((layer) => FULL_WEIGHTS.some((weight) => all.has(layer + weight)))
+  return 2 * full.length < layers.size
 }
 
 /** Detect the model type from `general.architecture`, which writers put first. */
