@@ -45,7 +45,7 @@ ModelName = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        help="A path, an id or its first 8 digits, or a name that only one model has.",
+        help="A path, an id or the start that modelyard ls prints, or a name that only one model has.",
         autocompletion=complete_model,
     ),
 ]
