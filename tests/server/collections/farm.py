@@ -68,9 +68,8 @@ class Farm:
         self.team = build_context(self.caller)
         models.insert_machines(MACHINES, "gpu24")
         self.model_ids = models.insert(ModelSpec(f"ink {number}", columns=UNLABELLED) for number in range(MODELS))
-        with self.database.writing(self.team_id) as session:
-            new = NewCollection(name="Winter", model_list=[{"model_id": each} for each in self.model_ids])
-            self.collection_id = create_collection(session, self.team, new)
+        new = NewCollection(name="Winter", model_list=[{"model_id": each} for each in self.model_ids])
+        self.collection_id = create_collection(self.database, self.team, new)
 
     def _writing_changes(self, after_writing: Callable[[], None]) -> AbstractContextManager[Session]:
         """Write a change; call the function after each of its transactions."""
@@ -91,8 +90,7 @@ class Farm:
 
     def add_version(self, *model_ids: UUID) -> None:
         new = NewCollectionVersion(model_list=[{"model_id": each} for each in model_ids])
-        with writing_changes(self.database, self.team_id) as session:
-            add_version(session, self.team, self.collection_id, new)
+        add_version(self.database, self.team, self.collection_id, new)
 
     def subscribe_and_break_off(self) -> None:
         """Subscribe the machines, in a process that ends after the first transaction."""

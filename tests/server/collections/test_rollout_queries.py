@@ -41,10 +41,10 @@ def count_statements(studio: Studio, rollout: str) -> tuple[int, int]:
     return progress.canaries.machine_count + progress.others.machine_count, len(statements.sent)
 
 
-def build_context(team: ApiCaller) -> TeamContext:
-    """Return the team as this user sees it, who is no less than an admin."""
+def build_context(team: ApiCaller, role: Role = Role.OWNER) -> TeamContext:
+    """Return the team as this user sees it, in this role."""
     caller = Caller("user", UUID(team.user_id), None, None, None, "write", "Ada Lovelace", None)
-    return TeamContext(caller, UUID(team.team_id), Role.OWNER)
+    return TeamContext(caller, UUID(team.team_id), role)
 
 
 def test_get_rollout_sends_as_many_statements_for_50_machines_as_for_5(studio: Studio) -> None:

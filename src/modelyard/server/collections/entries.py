@@ -1,18 +1,40 @@
-"""The models of a new version of a collection: which ones a request means, and at which versions."""
+"""The models of a new version of a collection: which ones a request means, at which versions, and their rows."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import Integer, String, Uuid, bindparam, func, insert, select, tuple_
 from sqlalchemy.orm import Session
 
-from modelyard.server.models.lookups.by_id import load_models_by_id
-from modelyard.server.models.tables import ModelVersionRow
+from modelyard.server.collections.tables import CollectionEntryRow
+from modelyard.server.database.decided_writes import ChangedMeanwhile
+from modelyard.server.database.session import get_table
+from modelyard.server.models.tables import ModelRow, ModelVersionRow
 from modelyard.wire import problems
 from modelyard.wire.collections import NewCollectionModel
 
 VersionKey = tuple[UUID, int]
+# Of a version that is in the trash or was purged, it inserts nothing.
+_insert_entry = (
+    insert(get_table(CollectionEntryRow))
+    .from_select(
+        ["collection_id", "number", "position", "model_path", "model_id", "model_version", "file_size", "file_hash"],
+        select(
+            bindparam("of_collection", type_=Uuid()),
+            bindparam("as_number", type_=Integer()),
+            bindparam("at", type_=Integer()),
+            bindparam("path", type_=String()),
+            *(ModelVersionRow.model_id, ModelVersionRow.number),
+            *(ModelVersionRow.file_size, ModelVersionRow.file_hash),
+        ).where(
+            ModelVersionRow.model_id == bindparam("of_model"),
+            ModelVersionRow.number == bindparam("of"),
+            ModelVersionRow.deleted_at.is_(None),
+        ),
+    )
+    .execution_options(preserve_rowcount=True)
+)
 
 
 @dataclass(frozen=True)
@@ -47,25 +69,24 @@ class KnownModels:
 
 def load_known_models(session: Session, team_id: UUID, asked: Collection[NewCollectionModel]) -> KnownModels:
     """Load the models of the team among those that a request names; two queries."""
-    models = load_models_by_id(session, team_id, [each.model_id for each in asked])
-    by_id = {model_id: model for model_id, model in models.items() if model.deleted_at is None}
-    keys = {
-        (each.model_id, each.version or by_id[each.model_id].shown_version) for each in asked if each.model_id in by_id
-    }
-    is_asked = tuple_(ModelVersionRow.model_id, ModelVersionRow.number).in_(keys)
-    columns = (
-        *(ModelVersionRow.model_id, ModelVersionRow.number),
-        *(ModelVersionRow.file_size, ModelVersionRow.file_hash),
-    )
-    versions = session.execute(select(*columns).where(is_asked, ModelVersionRow.deleted_at.is_(None))) if keys else ()
+    # Whole records take several times as long. The team is compared here for the reason of ``load_models_by_id``.
+    model, shown = ModelRow, func.coalesce(ModelRow.current_version, ModelRow.pending_version)
+    columns = model.id, model.team_id, model.deleted_at, model.model_path, model.file_count, shown.label("shown")
+    rows = session.execute(select(*columns).where(model.id.in_([each.model_id for each in asked])))
+    by_id = {row.id: row for row in rows if row.team_id == team_id and row.deleted_at is None}
+    keys = {(each.model_id, each.version or by_id[each.model_id].shown) for each in asked if each.model_id in by_id}
+    version = ModelVersionRow
+    is_asked = tuple_(version.model_id, version.number).in_(keys)
+    content = version.model_id, version.number, version.file_size, version.file_hash
+    versions = session.execute(select(*content).where(is_asked, version.deleted_at.is_(None))) if keys else ()
     entries = [
         Entry(model_id, number, by_id[model_id].model_path, file_size, file_hash)
         for model_id, number, file_size, file_hash in versions
     ]
-    shown = {model_id: model.shown_version for model_id, model in by_id.items()}
-    folders = {model_id for model_id, model in by_id.items() if model.is_folder}
-    paths = {model_id: model.model_path for model_id, model in by_id.items()}
-    return KnownModels(shown, paths, folders, {entry.key: entry for entry in entries})
+    numbers = {model_id: row.shown for model_id, row in by_id.items()}
+    folders = {model_id for model_id, row in by_id.items() if row.file_count is not None}
+    paths = {model_id: row.model_path for model_id, row in by_id.items()}
+    return KnownModels(numbers, paths, folders, {entry.key: entry for entry in entries})
 
 
 def decide_entries(asked: Sequence[NewCollectionModel], known: KnownModels) -> list[Entry]:
@@ -97,3 +118,19 @@ def _list_errors(asked: Sequence[NewCollectionModel], known: KnownModels) -> Ite
             message = f"'{path}' has no version {each.version}, or it is in the trash"
             yield {"field": f"{item}.version", "message": message}
         seen.add(each.model_id)
+
+
+def insert_entries(session: Session, collection_id: UUID, number: int, entries: Sequence[Entry]) -> None:
+    """Insert the entries of a version of a collection.
+
+    Raises:
+        ChangedMeanwhile: a version of a model was deleted or purged since it was loaded, which makes no revision.
+    """
+    of_version = {"of_collection": collection_id, "as_number": number}
+    rows = [
+        of_version | {"at": position, "path": entry.model_path, "of_model": entry.model_id, "of": entry.model_version}
+        for position, entry in enumerate(entries)
+    ]
+    inserted = session.connection().execute(_insert_entry, rows).rowcount if rows else 0
+    if inserted < len(entries):
+        raise ChangedMeanwhile

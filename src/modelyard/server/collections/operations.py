@@ -1,19 +1,23 @@
 """Operations on collections: create, list, read, change."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session
 
+from modelyard.server import revisions
 from modelyard.server.audit import operations as audit
 from modelyard.server.collections.due_machines import update_or_mark
-from modelyard.server.collections.entries import decide_entries, load_known_models
+from modelyard.server.collections.entries import Entry, decide_entries, load_known_models
 from modelyard.server.collections.lookup import find_collection, find_collection_to_change
 from modelyard.server.collections.records import build_collection, build_summary
 from modelyard.server.collections.subscribed_models import list_subscribed_agents
 from modelyard.server.collections.tables import CollectionRow, CollectionVersionRow
 from modelyard.server.collections.versions import insert_version
 from modelyard.server.database.base import new_id, now
+from modelyard.server.database.decided_writes import write_decided
+from modelyard.server.database.session import Database
 from modelyard.server.http.paging import Order, Page, list_page
 from modelyard.server.teams.context import TeamContext
 from modelyard.server.teams.permissions import Operation, check_permission
@@ -30,7 +34,7 @@ from modelyard.wire.collections import (
 _BY_NAME = Order((CollectionRow.name_key, CollectionRow.id))
 
 
-def create_collection(session: Session, team: TeamContext, new: NewCollection) -> UUID:
+def create_collection(database: Database, team: TeamContext, new: NewCollection) -> UUID:
     """Create a collection with its version 1, and return its id.
 
     Raises:
@@ -38,7 +42,21 @@ def create_collection(session: Session, team: TeamContext, new: NewCollection) -
         CollectionLimitReached: the team has ``MAX_COLLECTIONS`` of them.
         InvalidRequest: see ``decide_entries``.
     """
-    entries = decide_entries(new.model_list, load_known_models(session, team.team_id, new.model_list))
+
+    def decide(session: Session) -> Sequence[Entry]:
+        return decide_entries(new.model_list, load_known_models(session, team.team_id, new.model_list))
+
+    return write_decided(
+        database,
+        lambda: database.writing(team.team_id),
+        lambda session: revisions.get_totals(session, team.team_id).revision,
+        decide,
+        lambda session, entries: _insert_collection(session, team, new, entries),
+    )
+
+
+def _insert_collection(session: Session, team: TeamContext, new: NewCollection, entries: Sequence[Entry]) -> UUID:
+    """Insert a collection with its version 1, and return its id; see ``create_collection``."""
     _check_name(session, team, new.name)
     _check_collection_count(session, team.team_id)
     creator = team.creator

@@ -64,8 +64,7 @@ FIND_PROBLEMS = (*ACCESS_PROBLEMS, problems.CollectionNotFound)
 )
 def create_collection(new: NewCollection, team: Editing, database: Db) -> Created:
     """Create a collection."""
-    with database.writing(team.team_id) as session:
-        return Created(id=operations.create_collection(session, team, new))
+    return Created(id=operations.create_collection(database, team, new))
 
 
 @router.get(
@@ -140,8 +139,7 @@ def create_collection_version(
 ) -> CreatedCollectionVersion:
     """Make the next version of a collection."""
     parsed_id = parse_collection_id(collection_id)
-    with writing_changes(database, team.team_id) as session:
-        added = versions.add_version(session, team, parsed_id, new)
+    added = versions.add_version(database, team, parsed_id, new)
     if not added.is_new:
         response.status_code = status.HTTP_200_OK
     return CreatedCollectionVersion(id=parsed_id, version=added.number)
