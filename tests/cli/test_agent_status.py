@@ -31,7 +31,7 @@ def build_status(link: str, since: datetime | None, reason: str | None = None) -
 
 def get_link_lines(status: StatusSnapshot, *, is_running: bool = True) -> list[str]:
     """Return the line about the registry and the one below it, without the name of the field."""
-    lines = [str(line) for line in format_status(status, is_running, None, 80)]
+    lines = [str(line) for line in format_status(status, is_running, 80)]
     at = next(number for number, line in enumerate(lines) if line.startswith("registry"))
     return [line.removeprefix("registry").strip() for line in lines[at : at + 2]]
 
@@ -50,9 +50,9 @@ def test_status_says_when_the_registry_and_when_failed_models_are_tried_again() 
     retries = {"link_retry_at": now + timedelta(hours=1, minutes=30), "retry_at": now - timedelta(seconds=1)}
     status = build_status("lost", now, REASON).model_copy(update=retries)
     assert get_link_lines(status)[0].partition(", next try ")[2][:6] in {"in 1:3", "in 1:2"}
-    lines = [str(line).split() for line in format_status(status, True, None, 80)]
+    lines = [str(line).split() for line in format_status(status, True, 80)]
     assert ["next", "try", "now"] in lines
-    assert ["next", "try", "now"] not in [str(line).split() for line in format_status(status, False, None, 80)]
+    assert ["next", "try", "now"] not in [str(line).split() for line in format_status(status, False, 80)]
 
 
 def test_status_says_a_shared_reason_once_with_the_first_models() -> None:
@@ -67,7 +67,7 @@ def test_status_says_a_shared_reason_once_with_the_first_models() -> None:
     shared = ReasonStatus(state="blocked", count=300, reason=models[0].reason or "", model_paths=paths)
     status = build_status("connected", None).model_copy(update={"models": [*models, other], "reasons": [shared]})
 
-    lines = [str(line).rstrip() for line in format_status(status, True, None, 80)]
+    lines = [str(line).rstrip() for line in format_status(status, True, 80)]
 
     assert lines[-4:-2] == [
         '300 models blocked, for example: "loras/1.sft" needs 1 GB.',
@@ -82,7 +82,7 @@ def test_status_of_agent_without_time_of_its_connection_shows_the_state() -> Non
 
 def test_status_of_refused_connection_says_the_reason_once() -> None:
     status = build_status("refused", datetime.now(UTC), "The key was revoked.")
-    lines = format_status(status.model_copy(update={"waiting_for": "The key was revoked."}), True, None, 80)
+    lines = format_status(status.model_copy(update={"waiting_for": "The key was revoked."}), True, 80)
     assert sum("The key was revoked." in str(line) for line in lines) == 1
 
 

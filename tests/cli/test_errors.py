@@ -26,6 +26,7 @@ def test_explain_every_problem_class_has_exit_code_and_no_unfilled_braces(kind: 
     [
         (problems.InternalError("x"), 1),
         (transfer_errors.DiskFull("x"), 1),
+        (transfer_errors.FileMoved(Path("x")), 1),
         (OSError("x"), 1),
         (NothingToPush("x"), 2),
         (problems.Unauthenticated("x"), 3),
@@ -51,6 +52,12 @@ def test_explain_failure_returns_exit_code_of_class(error: Exception, code: int)
 
 def _type(*words: str) -> TypedCommand:
     return read_typed_command(get_command(app), words, words)
+
+
+def test_explain_moved_file_does_not_repeat_the_command() -> None:
+    explanation = explain_failure(transfer_errors.FileMoved(Path("x.gguf")), _type("push", "x.gguf"))
+    assert explanation is not None
+    assert (explanation.sentence, explanation.fix) == ('"x.gguf" was moved or deleted while it was read.', [])
 
 
 def test_explain_path_taken_offers_replace_and_free_path() -> None:

@@ -3,9 +3,12 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
+from modelyard.cli.registry.machines.budgets import format_preview
+from modelyard.wire.uses.lists import EvictedModel, EvictionPreview
 from tests.cli.conftest import Command
 from tests.client.model_files import write_model_file
 from tests.comfyui.comfyui_server import ComfyUIServer
@@ -53,6 +56,28 @@ def test_machine_budget_dry_run_prints_preview_and_changes_nothing(owner: Comman
     assert "it would evict 1 model" in tried.out
     assert "evicts nothing that it has before" in tried.out
     assert read_budget(owner, machine) is None
+
+
+@pytest.mark.parametrize("counts_use", [True, False])
+def test_preview_lists_models_only_of_a_machine_that_counts_use(*, counts_use: bool) -> None:
+    names = {"model_id": uuid4(), "display_name": "Ink", "model_path": "loras/ink.safetensors"}
+    model = EvictedModel.model_validate(names | {"file_size": 5, "last_used_at": None, "is_here": True})
+    preview = EvictionPreview.model_construct(
+        None,
+        disk_budget_bytes=1,
+        desired_bytes=5,
+        kept_bytes=0,
+        counts_use=counts_use,
+        evicts_from=None,
+        use_counted_since=None,
+        evicted_count=1,
+        evicted_list=[model],
+        freed_bytes=5,
+        away_count=0,
+    )
+    lines = [str(line) for line in format_preview(preview, "render-07", None)]
+    assert any("loras/ink.safetensors" in line for line in lines) is counts_use
+    assert ("evicts nothing" in lines[-1]) is not counts_use
 
 
 def test_machine_budget_that_evicts_nothing_is_set_without_a_question(owner: Command, machine: str) -> None:

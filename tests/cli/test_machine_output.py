@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from modelyard.cli.registry.machines.output import build_fields, format_models
+from modelyard.cli.registry.machines.output import build_fields, build_row, format_models
+from modelyard.server.models.replicas.problems import describe_held_removals
 from modelyard.wire.agents.machines import Agent
 from modelyard.wire.agents.replicas import AgentModel
 
@@ -17,6 +18,21 @@ NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 )
 def test_build_fields_version_has_the_platform_if_it_is_known(platform: str, shown: str) -> None:
     assert dict(build_fields(build_agent(platform)))["version"] == shown
+
+
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [
+        ("A conflict.", "A conflict. The removal of 14 files waits for approval by an admin."),
+        (None, "The removal of 14 files waits for approval by an admin."),
+        (describe_held_removals(14), describe_held_removals(14)),
+    ],
+    ids=["conflict", "none", "removal"],
+)
+def test_rows_of_machines_say_that_removals_wait_once(reason: str | None, shown: str) -> None:
+    agent = build_agent("").model_copy(update={"removal_waiting": 14, "state_reason": reason})
+    assert build_row(agent)[-1] == shown
+    assert dict(build_fields(agent))["to remove"] == "14 files, after an approval: modelyard machine approve render-07"
 
 
 def test_format_models_says_a_shared_reason_once_and_with_all_names_and_other_models_in_the_table() -> None:

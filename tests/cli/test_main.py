@@ -64,6 +64,16 @@ def test_mistyped_command_exits_2_and_suggests_similar_name(
     assert f"Did you mean {suggestion}?" in ran.err
 
 
+@pytest.mark.parametrize(
+    ("name", "command"), [("rename", "modelyard edit MODEL --name"), ("mv", "modelyard edit MODEL --path")]
+)
+def test_command_by_the_name_that_others_have_for_it_exits_2_and_names_it(
+    modelyard: Command, name: str, command: str
+) -> None:
+    ran = modelyard(name, "ink")
+    assert (ran.code, command in ran.err) == (2, True)
+
+
 def test_login_device_with_email_or_without_url_exits_2(modelyard: Command) -> None:
     assert modelyard("login", "http://127.0.0.1:9", "ada@studio.example", "--device").code == 2
     assert "modelyard login URL --device" in modelyard("login", "--device").err

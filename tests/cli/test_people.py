@@ -62,6 +62,8 @@ def test_read_key_lists_but_cannot_remove_and_stops_when_revoked(
         assert (refused.code, "login" in refused.err) == (4, False)
         assert "Set MODELYARD_TOKEN to a key that may do it" in refused.err
         assert key not in signed_in("whoami").out
+        named = signed_in("ls", "--team", "Studio")
+        assert (named.code, named.err.splitlines()[1:]) == (4, ["  Leave out --team, and unset MODELYARD_TEAM."])
     assert signed_in("key", "rm", key[:11]).code == 0
     monkeypatch.setenv("MODELYARD_TOKEN", key)
     assert signed_in("ls").code == 3

@@ -113,6 +113,17 @@ def test_push_same_content_to_other_spelling_of_type_suggests_a_command_that_suc
     assert json.loads(signed_in("show", "ink", "--json").out)["model_path"] == "models/styles/ink.safetensors"
 
 
+def test_push_same_content_to_other_case_of_a_type_of_comfyui_suggests_the_path_below_its_name(
+    signed_in: Command, files: Files
+) -> None:
+    assert signed_in("push", files[0], "--path", "models/loras/ink.safetensors").code == 0
+    ran = signed_in("push", files[0], "--path", "LORAS/INK.safetensors", "--new-type")
+    [command] = re.findall(r"To change it: modelyard (.*)", ran.err)
+    edited = signed_in(*shlex.split(command))
+    assert edited.code == 0, edited.err
+    assert json.loads(signed_in("show", "ink", "--json").out)["model_path"] == "loras/INK.safetensors"
+
+
 @pytest.mark.parametrize(("answer", "code", "count"), [("y", 0, 2), ("n", 4, 1)])
 def test_push_other_content_in_terminal_asks_and_uploads_only_after_yes(
     signed_in: Command, files: Files, answer: str, code: int, count: int

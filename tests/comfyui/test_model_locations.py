@@ -118,6 +118,13 @@ def test_check_location_invalid_name_error_suggests_a_valid_one() -> None:
     assert cleaned.model_path == refused.value.suggestion
 
 
+@pytest.mark.parametrize("path", ["models/vae/../../x.safetensors", "models/vae/./x.safetensors"])
+@pytest.mark.parametrize("clean", [True, False])
+def test_check_location_with_segments_of_dots_suggests_no_name_for_them(path: str, clean: bool) -> None:
+    with pytest.raises(ModelPathInvalid):
+        check_location(ModelLocation("vae", path), clean=clean)
+
+
 def test_check_location_non_model_type_raises_even_with_clean() -> None:
     with pytest.raises(ModelPathInvalid):
         check_location(ModelLocation("custom_nodes", "custom_nodes/x (1).safetensors"), clean=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from modelyard.transfer.errors import DiskFailed, FileChanged
+from modelyard.transfer.errors import DiskFailed, FileChanged, FileMoved
 from modelyard.transfer.hashing import DigestCache, compute_sha256
 from modelyard.transfer.progress import Hashed, ProgressEvent, ignore_progress
 from modelyard.transfer.source_file import FileIdentity, SourceFile
@@ -79,14 +79,14 @@ def test_compute_sha256_file_changed_meanwhile_raises_file_changed(
         asyncio.run(compute_sha256(file))
 
 
-def test_ensure_unchanged_path_below_file_raises_file_changed(tmp_path: Path) -> None:
+def test_ensure_unchanged_path_below_file_raises_file_moved(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder/file").write_bytes(b"bytes")
     with SourceFile(tmp_path / "folder/file") as source:
         (tmp_path / "folder").rename(tmp_path / "other")
         (tmp_path / "folder").touch()
 
-        with pytest.raises(FileChanged):
+        with pytest.raises(FileMoved):
             source.ensure_unchanged()
 
 

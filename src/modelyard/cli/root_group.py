@@ -19,6 +19,20 @@ from modelyard.cli.commands import CLIENT_COMMANDS, HIDDEN_COMMANDS, SERVER_COMM
 from modelyard.cli.terminal.output import Output
 from modelyard.wire.texts.validation_messages import reword_message
 
+# What other programs call it.
+_OTHER_NAMES = {
+    "delete": "rm MODEL",
+    "download": "pull MODEL",
+    "import": "add URL",
+    "list": "ls",
+    "move": "edit MODEL --path PATH",
+    "mv": "edit MODEL --path PATH",
+    "remove": "rm MODEL",
+    "rename": "edit MODEL --name NAME, or --path PATH for the file",
+    "search": "ls WORD",
+    "tag": "edit MODEL --add-tag TAG",
+    "upload": "push FILE",
+}
 _MODULES = {name: command.module for name, command in CLIENT_COMMANDS.items()} | HIDDEN_COMMANDS
 
 
@@ -92,9 +106,12 @@ class RootGroup(TyperGroup):
         """Resolve the command that ``args`` begins with.
 
         Raises:
-            UsageError: there is none of that name; the message has up to three similar names, the server's included.
+            UsageError: there is none of that name; the message has what it is called here, or up to three similar
+                names, the server's included.
         """
         name = args[0]
+        if name in _OTHER_NAMES:
+            ctx.fail(f"No such command '{name}'. Use: modelyard {_OTHER_NAMES[name]}")
         if name not in _MODULES:
             similar = get_close_matches(name, [*CLIENT_COMMANDS, *SERVER_COMMANDS])
             if similar:

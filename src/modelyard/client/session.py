@@ -15,6 +15,10 @@ from modelyard.wire.accounts import Logout, OwnTeam
 from modelyard.wire.problems import NotAMember, Problem, Unauthenticated
 
 
+class KeyHasTeam(NotAMember):
+    """A team is given by name with a key that acts in its own team only, and for no user."""
+
+
 def get_saved_profile(settings: ClientSettings, profiles: ProfileFile) -> Profile | None:
     """Return the profile that the settings select; None if there is none, or the settings have a token. Blocking."""
     return None if settings.token else profiles.find(get_selected_url(settings))
@@ -46,8 +50,9 @@ async def build_registry(
         AddressRefused: see ``get_selected_url``.
         ProfileUnreadable: see ``ProfileFile.find``.
         Problem, TransferFailed: the registry refused the request for the teams, or did not answer.
-        NotAMember: the team is given by a name that none or several of the user's teams have, or with a key that acts
-            for no user; or it is not the team of a device's key.
+        NotAMember: the team is given by a name that none or several of the user's teams have, or it is not the team of
+            a device's key.
+        KeyHasTeam: the team is given by name with a key that acts for no user.
     """
     saved = await asyncio.to_thread(profiles.find, get_selected_url(settings))
     url = get_selected_url(settings) or (None if saved is None else saved.url)
@@ -62,9 +67,7 @@ async def build_registry(
     if team is not None:
         team_id = parse_team_id(team)
         if team_id is None and settings.has_team_key:
-            raise NotAMember(
-                f"A key acts in its own team only, whose name it cannot look up. Leave out the team '{team}'."
-            )
+            raise KeyHasTeam("A key acts in its own team only, whose name it cannot look up.")
         # A device's key acts in its own team, whichever is selected: another one is refused.
         is_of_device = (settings.token or (saved.token if saved else "")).startswith("dk-")
         if team_id is None or (is_of_device and team_id != profile_team):

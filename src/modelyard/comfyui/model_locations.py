@@ -119,6 +119,8 @@ def check_location(location: ModelLocation, *, clean: bool) -> ModelLocation:
     try:
         parse_model_path(location.model_type, location.model_path)
     except ModelPathInvalid as refused:
+        if {".", ".."} & set(location.model_path.split("/")):
+            raise
         suggestion = clean_path(location.model_path)
         parse_model_path(location.model_type, suggestion)
         if clean:

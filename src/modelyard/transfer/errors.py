@@ -105,6 +105,14 @@ class FileChanged(TransferFailed):
         self.path = path
 
 
+class FileMoved(FileChanged):
+    """A file was moved or deleted while it was read."""
+
+    def __init__(self, path: Path) -> None:
+        TransferFailed.__init__(self, f'"{path}" was moved or deleted while it was read.')
+        self.path = path
+
+
 class TargetExists(TransferFailed):
     """Something else exists at the target path: a file with other content, a link or a folder. It was not changed."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from modelyard.transfer.errors import FileChanged, build_disk_error
+from modelyard.transfer.errors import FileChanged, FileMoved, build_disk_error
 from modelyard.transfer.portable.files import read_at, read_bytes_at
 
 
@@ -50,11 +50,16 @@ class SourceFile:
         self._file.close()
 
     def ensure_unchanged(self) -> None:
-        """Raise ``FileChanged`` unless the path still refers to the same, unmodified file."""
+        """Check that the path still refers to the same, unmodified file.
+
+        Raises:
+            FileChanged: it refers to another one, or the file was modified.
+            FileMoved: nothing is there.
+        """
         try:
             is_same = _get_identity(os.fstat(self.descriptor)) == _get_identity(self.path.stat()) == self.identity
         except (FileNotFoundError, NotADirectoryError):
-            is_same = False
+            raise FileMoved(self.path) from None
         except OSError as failure:
             raise build_disk_error(self.path, failure) from failure
         if not is_same:

@@ -100,7 +100,11 @@ def show_status(context: typer.Context, agent_id: OneAgent = None) -> None:
     terminal = terminal_of(context)
     agents = _list_agents(terminal, agent_id)
     width = terminal.output.width
-    lines = [line for each in agents for line in [*format_status(*each, width), ""]]
+    lines = [
+        line
+        for status, is_running, successor in agents
+        for line in [*format_status(status, is_running, width, successor), ""]
+    ]
     terminal.output.answer(
         document={
             "agents": [

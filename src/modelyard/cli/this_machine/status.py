@@ -29,7 +29,7 @@ def find_successor(ended: StatusSnapshot, running: Iterable[StatusSnapshot]) -> 
 
 
 def format_status(
-    status: StatusSnapshot, is_running: bool, successor: str | None, width: int | None
+    status: StatusSnapshot, is_running: bool, width: int | None, successor: str | None = None
 ) -> list[str | Line]:
     """Return the lines about one agent: its fields, held removals, reasons that models share, and a table of others.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from modelyard.cli.terminal.formatting import shorten_path
 from modelyard.comfyui.quoting import quoted
+from modelyard.wire.model_folders import CORE_FOLDERS
 from modelyard.wire.paths import get_canonical_type
 
 if TYPE_CHECKING:
@@ -52,13 +53,22 @@ def _build_command(terminal: Terminal, field: str, sent: str, model: Model, vers
     path = shorten_path(model.model_path)
     if field == "note":
         return terminal.format_command("version", "note", path, version, sent)
-    if field not in _EDITED:
+    if field not in _EDITED or (field == "model_type" and _is_spelling_of_core_type(sent, model)):
         return None
+    folder, slash, below = shorten_path(sent).partition("/")
+    if field == "model_path" and _is_spelling_of_core_type(folder, model):
+        sent = f"{model.model_type}{slash}{below}"
     option, typed = _EDITED[field][1], terminal.read_typed()
     given = typed.list_option_values(option) if typed is not None and field in _LISTS else []
     values = given or (sent.split(", ") if field in _LISTS else [sent])
     words = [*chain.from_iterable((option, value) for value in values), *_get_type_options(field, sent, model)]
     return terminal.format_command("edit", path, *words)
+
+
+def _is_spelling_of_core_type(folder: str, model: Model) -> bool:
+    """Return whether a type is that of the model but for its letter case, which is fixed for the types of ComfyUI."""
+    kept = model.model_type
+    return folder != kept and folder.casefold() == kept.casefold() and kept in CORE_FOLDERS
 
 
 def _get_type_options(field: str, sent: str, model: Model) -> tuple[str, ...]:

@@ -310,6 +310,8 @@ def _choose_location(file: Path, relative: PurePath, overrides: ModelOverrides) 
     if overrides.model_path is None:
         return find_location(file, relative, overrides.model_type)
     path = overrides.model_path + relative.as_posix() if overrides.model_path.endswith("/") else overrides.model_path
+    if path.startswith("/"):
+        raise ModelPathInvalid("model_path", "A path begins with its type folder, not with `/`: models/<type>/<file>.")
     first = path.removeprefix("models/").split("/")[0]
     if "/" not in path.removeprefix("models/"):
         raise ModelPathInvalid("model_path", "A path includes the type folder: models/<type>/<file>.")

@@ -88,7 +88,7 @@ def format_preview(preview: EvictionPreview, machine: str, width: int | None) ->
             "never" if model.last_used_at is None else format_age(model.last_used_at),
             "on the machine" if model.is_here else "not there",
         )
-        for model in preview.evicted_list
+        for model in (preview.evicted_list if preview.counts_use else ())
     ]
     lines: list[str | Line] = [*format_table(_HEADINGS, rows, width), ""] if rows else []
     return [*lines, *_list_sentences(preview, machine)]

@@ -10,6 +10,7 @@ from modelyard.cli.terminal.formatting import (
     format_model_path,
     format_size,
     format_time,
+    quote_word,
     shorten_path,
 )
 from modelyard.cli.terminal.reasons import format_reason
@@ -72,8 +73,15 @@ def build_row(agent: Agent) -> tuple[str, ...]:
         "" if agent.disk_free is None else format_size(agent.disk_free),
         ",".join(agent.agent_labels),
         format_age(agent.last_heartbeat),
-        agent.state_reason or "",
+        _format_reason(agent),
     )
+
+
+def _format_reason(agent: Agent) -> str:
+    """Return why a machine is in its state, and that removals wait for an approval, unless that is the reason."""
+    waits = f"The removal of {counted(agent.removal_waiting, 'file')} waits for approval"
+    is_said = not agent.removal_waiting or waits in (agent.state_reason or "")
+    return " ".join(filter(None, [agent.state_reason, "" if is_said else f"{waits} by an admin."]))
 
 
 def _count_models(agent: Agent) -> str:
@@ -95,7 +103,8 @@ def _format_state(agent: Agent) -> str:
 def build_fields(agent: Agent) -> list[tuple[str, str]]:
     """Return the names and values that ``machine show`` prints; a value is empty where nothing applies."""
     activity = agent.sync_phase + (f": {agent.sync_detail}" if agent.sync_detail else "")
-    removals = f"{counted(agent.removal_waiting, 'file')}, after an approval" if agent.removal_waiting else ""
+    approval = f"after an approval: modelyard machine approve {quote_word(agent.agent_id)}"
+    removals = f"{counted(agent.removal_waiting, 'file')}, {approval}" if agent.removal_waiting else ""
     return [
         ("machine", agent.agent_id),
         ("state", _format_state(agent)),

@@ -20,6 +20,7 @@ from modelyard.client.collections import ModelNotInCollection
 from modelyard.client.locks import LockedModelsMissing
 from modelyard.client.profile import AccountRequired, KeyRefused, NoKey, ProfileUnreadable, RegistryUnreachable
 from modelyard.client.resolve_models import ModelAmbiguous, ModelInTrash, ModelNotInTrash
+from modelyard.client.session import KeyHasTeam
 from modelyard.client.transfers.collect import DuplicateModelPath, FolderIsOneModel, NothingToPush
 from modelyard.client.transfers.path_state import VersionNotCurrent
 from modelyard.client.transfers.pull import FormatDiffers
@@ -40,6 +41,7 @@ _TRANSFERS: Table = {
     transfer_errors.BadResponse: (UNREACHABLE, ()),
     transfer_errors.FileListMismatch: (UNREACHABLE, ("Run it again: {again}",)),
     transfer_errors.FileChanged: (OTHER, ("When nothing writes to the file any more, run it again: {again}",)),
+    transfer_errors.FileMoved: (OTHER, ()),
     transfer_errors.DiskFull: (OTHER, ("Then continue where it stopped: {again}",)),
     transfer_errors.DigestMismatch: (
         BYTES_WRONG,
@@ -94,6 +96,7 @@ _SELECTION: Table = {
     AddressRefused: (USAGE, ()),
 }
 _MACHINE: Table = {
+    KeyHasTeam: (REFUSED, ("Leave out --team, and unset MODELYARD_TEAM.",)),
     RegistryUnreachable: (
         UNREACHABLE,
         (
