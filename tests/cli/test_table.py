@@ -36,7 +36,18 @@ def test_table_at_80_columns_tells_files_apart_by_their_extensions(heading: str)
     stem = "loras/portraits/kaori-watercolour-2000-steps"
     rows = [(f"{stem}{extension}", "verified", "0199f3a1", "2 minutes ago") for extension in (".safetensors", ".gguf")]
     shown = [str(line).split()[0] for line in format_table((heading, "STATE", "ID", "CHANGED"), rows, 80)[1:]]
-    assert [cell.rpartition("2000-steps")[2] for cell in shown] == [".safetensors", ".gguf"]
+    assert [cell.rpartition("2000-steps")[2] for cell in shown] == ["…", ".gguf"]
+
+
+def test_table_at_80_columns_cuts_the_base_model_before_paths_that_differ_in_their_middle() -> None:
+    headings = [Column("PATH", 0), Column("BASE", 4), Column("SIZE", 5), Column("STATE", 1), Column("ID", 2)]
+    rows = [
+        (f"loras/wan/Wan2.2-T2V-A14B-{noise}-lightx2v-rank64.safetensors", "Wan Video 2.2 T2V-A14B", "102 kB", *ends)
+        for noise, *ends in [("HIGH", "verified", "0199f3a1-9d3c"), ("LOW", "verified", "0199f3a1-9d3d")]
+    ]
+    _, high, low = map(str, format_table(headings, rows, 80))
+    assert high == "loras/wa…14B-HIGH-lightx2v-rank64  Wan Video 2…  102 kB  verified  0199f3a1-9d3c"
+    assert low == "loras/wa…A14B-LOW-lightx2v-rank64  Wan Video 2…  102 kB  verified  0199f3a1-9d3d"
 
 
 def test_table_cell_that_fits_is_not_cut() -> None:
@@ -85,14 +96,22 @@ def test_cut_text_ends_with_ellipsis_within_width(text: str, width: int, cut: st
     ("width", "cut"),
     [
         (30, "loras/inkwash-2000.safetensors"),
-        (29, "loras/i…wash-2000.safetensors"),
-        (24, "loras/…-2000.safetensors"),
+        (29, "loras/inkwash-2000…"),
+        (19, "loras/inkwash-2000…"),
+        (18, "loras…inkwash-2000"),
         (15, "lora…kwash-2000"),
         (1, "…"),
     ],
 )
-def test_cut_path_leaves_out_its_middle_and_in_little_space_its_extension(width: int, cut: str) -> None:
+def test_cut_path_leaves_out_the_common_extension_before_its_middle(width: int, cut: str) -> None:
     assert cut_path("loras/inkwash-2000.safetensors", width) == cut
+
+
+@pytest.mark.parametrize(
+    ("width", "cut"), [(23, "loras/inkwash-2000.gguf"), (20, "loras…wash-2000.gguf"), (9, "lo…h-2000")]
+)
+def test_cut_path_keeps_another_extension_while_there_is_space(width: int, cut: str) -> None:
+    assert cut_path("loras/inkwash-2000.gguf", width) == cut
 
 
 @pytest.mark.parametrize(

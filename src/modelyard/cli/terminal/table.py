@@ -16,6 +16,10 @@ _GAP = "  "
 _MIN_WIDTH = 12
 _PATHS = frozenset({"PATH", "MODEL", "FILE", "ASKED"})
 _NEVER_CUT = frozenset({"ID", "TIME", "ACTION"})
+# Cut before the others: many rows have the same.
+_CUT_FIRST = frozenset({"BASE"})
+# The extension of most models, which tells few apart.
+_COMMON_EXTENSION = ".safetensors"
 # Sentences: as the last column they are below the rows, in full, if they do not fit beside the others.
 _SENTENCES = frozenset({"REASON", "NOTE", "FACTS"})
 _INDENT = " " * 4
@@ -72,7 +76,10 @@ def fit_widths(columns: Sequence[Column], widths: Sequence[int], total: int) -> 
         shown.remove(max(shown, key=lambda each: columns[each].rank))
     fitted = {each: widths[each] for each in shown}
     while _add_up(list(fitted.values())) > total:
-        widest = max(shown, key=lambda each: (fitted[each] > least[each], fitted[each]))
+        widest = max(
+            shown,
+            key=lambda each: (fitted[each] > least[each], columns[each].heading in _CUT_FIRST, fitted[each]),
+        )
         if fitted[widest] <= least[widest] and len(shown) > 1:
             break
         fitted[widest] -= 1
@@ -111,12 +118,15 @@ def cut_text(text: str, width: int) -> str:
 def cut_path(path: str, width: int) -> str:
     """Return a path of at most ``width`` columns, without its middle if it is longer: its end tells files apart.
 
-    In less than twice the columns of its extension, it is without that too.
+    Its extension is left out first if it is ``.safetensors``, and others in less than twice their columns.
     """
     if count_columns(path) <= width:
         return path
     suffix = PurePosixPath(path).suffix
-    shown = path if count_columns(suffix) * 2 <= width else path.removesuffix(suffix)
+    is_kept = suffix != _COMMON_EXTENSION and count_columns(suffix) * 2 <= width
+    shown = path if is_kept else path.removesuffix(suffix)
+    if count_columns(shown) < width:
+        return f"{shown}…"
     end = _take(shown[::-1], (width - 1) * 3 // 4)[::-1]
     return f"{_take(shown, width - 1 - count_columns(end))}…{end}"
 
