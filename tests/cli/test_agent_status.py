@@ -93,7 +93,7 @@ def test_status_of_ended_agent_says_not_connected(link: str) -> None:
 
 def test_status_says_that_another_agent_reports_as_this_machine_while_this_one_runs() -> None:
     status = build_status("connected", None).model_copy(update={"is_reported_by_two": True})
-    texts = [" ".join(str(line) for line in format_status(status, is_running, None, 80)) for is_running in (True, False)]
+    texts = [" ".join(str(line) for line in format_status(status, is_running, 80)) for is_running in (True, False)]
     assert [REPORTED_BY_TWO_REASON in text for text in texts] == [True, False]
 
 
