@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from modelyard.agent.settings import get_default_agent_id
+from modelyard.agent.state_folder import StateFolder
+from modelyard.transfer.portable.locks import try_lock
 from tests.cli.conftest import Command, Ran
 from tests.cli.pairing import Paired, pair_machine, sign_in_owner, use_machine
 from tests.client.server_process import Team
@@ -129,3 +131,29 @@ def test_machine_that_is_paired_again_itself_gets_no_warning(
     paired = pair()
     run_once(process)
     assert [IN_USE in each for each in paired] == [False, False]
+
+
+@pytest.mark.parametrize("is_reported_by_two", [False, True], ids=["another key", "same key"])
+def test_machine_with_a_running_agent_whose_name_another_one_uses_is_paired_after_that_is_stopped(
+    is_reported_by_two: bool, use: Use, pair: Pair, process: Command, home: Path
+) -> None:
+    use("first")
+    pair()
+    run_once(process)
+    folder = StateFolder(home / "first" / "XDG_STATE_HOME" / "modelyard", HOST)
+    status = folder.read_status()
+    assert status is not None
+    folder.write_status(status.model_copy(update={"is_reported_by_two": is_reported_by_two}))
+    if not is_reported_by_two:
+        use("second")
+        pair()
+        run_once(process)
+        use("first")
+    with folder.lock.open("r+b") as lock:
+        assert try_lock(lock.fileno())
+        refused = process("agent", "pair")
+    assert refused.code == 2
+    assert f"An agent runs here as {HOST}, as another machine does." in refused.err
+    assert "modelyard agent run --agent-id NAME" in refused.err
+    pair()
+    run_once(process, "--agent-id", "render-01")

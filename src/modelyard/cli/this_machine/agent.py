@@ -11,7 +11,6 @@ from modelyard.cli.commands import CLIENT_COMMANDS
 from modelyard.cli.terminal.formatting import quote_word
 from modelyard.cli.terminal.terminal import Terminal, require_posix, terminal_of
 from modelyard.cli.this_machine import adopt, doctor, extension, selftest
-from modelyard.cli.this_machine.agent_pairing import pair_this_machine
 from modelyard.cli.this_machine.settings import AgentId, ComfyUI, Label, ModelsDir, read_agent_settings
 from modelyard.cli.this_machine.status import find_successor, format_status
 from modelyard.cli.this_machine.sync_output import format_ready_count, to_result_document
@@ -84,6 +83,8 @@ def pair_agent(context: typer.Context) -> None:
     Example: modelyard agent pair --url http://models.example:8400
     """
     terminal = terminal_of(context)
+    from modelyard.cli.this_machine.pairing import pair_this_machine
+
     name = pair_this_machine(terminal)
     terminal.output.done(f"Paired as {name}. A running agent takes up the key; else: modelyard agent run --comfyui DIR")
 
@@ -246,6 +247,7 @@ def _build_start_options(terminal: Terminal, *, pair_first: bool = False, **flag
     """
     from modelyard.agent.registry.keys import AgentKeyStore
     from modelyard.agent.startup import StartOptions
+    from modelyard.cli.this_machine.pairing import pair_this_machine
     from modelyard.client.profile import NoKey
 
     settings = read_agent_settings(terminal, **flags)
