@@ -1,11 +1,13 @@
 """Leases of deliveries: one worker sends a delivery at a time, by the database's clock."""
 
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, not_, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, and_, case, false, not_, or_, select, true, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from modelyard.server.database.base import new_id
 from modelyard.server.database.clock import get_database_time
@@ -14,13 +16,16 @@ from modelyard.server.database.session import Database
 from modelyard.server.fairness.accounts import Account
 from modelyard.server.fairness.usage import UNLIMITED, Usage
 from modelyard.server.teams.tables import TeamRow
-from modelyard.server.webhooks.sender_share import SenderShare
-from modelyard.server.webhooks.tables import WebhookDeliveryRow, WebhookRow
+from modelyard.server.webhooks.sender_share import MAX_PER_TEAM, SenderShare
+from modelyard.server.webhooks.tables import PENDING, WebhookDeliveryRow, WebhookRow
 
 # An attempt takes 15 seconds, see ``SEND_LIMITS``, or as long as the system's resolver needs.
 LEASE_LIFE = timedelta(minutes=2)
-# The person that a delivery is charged to created its webhook, also with a device. The query joins the webhooks.
-_person = WebhookRow.creator_id
+# Another worker may lease the chosen delivery first, each time.
+MAX_TRIES = 20
+# Whether its next delivery is requested, since when that is due, and the webhook.
+_DueWebhook = tuple[bool, datetime, UUID]
+Column = TypeVar("Column")
 
 
 @dataclass(frozen=True)
@@ -37,30 +42,59 @@ def lease_next_delivery(database: Database, share: SenderShare, life: timedelta 
     """Lease the next delivery; None if none is due, or those that are wait for others of their account or webhook.
 
     ``share`` orders the accounts; within one, deliveries that are requested come first, then the one that is due for
-    the longest time.
+    the longest time. It is chosen before the writer is taken; if another worker was quicker, again.
     """
-    with database.reading() as session:
-        if not share.order_accounts(_list_waiting(session, get_database_time(session)), Usage(UNLIMITED)):
+    for _ in range(MAX_TRIES):
+        with database.reading() as session:
+            chosen = _choose(session, share)
+        if chosen is None:
             return None
+        leased = _lease(database, *chosen, life)
+        if leased is not None:
+            return leased
+    return None
+
+
+def _choose(session: Session, share: SenderShare) -> tuple[Account, UUID] | None:
+    """Return the next delivery, and the account that it is charged to; None if none may be sent."""
+    moment = get_database_time(session)
+    running, busy = _load_running(session, moment)
+    webhooks = _list_due_webhooks(session, moment, busy)
+    accounts = share.order_accounts(list(webhooks), running)
+    if not accounts:
+        return None
+    is_requested, _, webhook_id = min(webhooks[accounts[0]], key=lambda each: (not each[0], each[1], each[2]))
+    delivery_id = session.scalar(_select_next(WebhookDeliveryRow.id, webhook_id, moment, is_requested=is_requested))
+    return None if delivery_id is None else (accounts[0], delivery_id)
+
+
+def _lease(database: Database, account: Account, delivery_id: UUID, life: timedelta) -> LeasedDelivery | None:
+    """Lease a delivery, unless it was sent or changed since it was chosen, or its team or webhook is busy."""
     lease = new_id()
     # Leasing is serialised, since the limits count all leases.
     with database.writing(DELIVERY_LEASES) as session:
         moment = get_database_time(session)
         running, busy = _load_running(session, moment)
-        for account in share.order_accounts(_list_waiting(session, moment), running):
-            row = _lock_next(session, account, moment, busy)
-            if row is not None:
-                row.lease, row.leased_until = lease, moment + life
-                # Counted now, so that attempts whose results are never recorded are seen.
-                row.attempts += 1
-                return LeasedDelivery(row, session.get_one(WebhookRow, row.webhook_id), lease, account)
-    return None
+        if running.teams.get(account.team, 0) >= MAX_PER_TEAM:
+            return None
+        due = (
+            select(WebhookDeliveryRow)
+            .join(WebhookRow, WebhookRow.id == WebhookDeliveryRow.webhook_id)
+            .where(WebhookDeliveryRow.id == delivery_id, _is_due(moment), WebhookDeliveryRow.webhook_id.not_in(busy))
+        )
+        row = session.scalar(due.with_for_update(skip_locked=True, of=WebhookDeliveryRow))
+        if row is None:
+            return None
+        row.lease, row.leased_until = lease, moment + life
+        # Counted now, so that attempts whose results are never recorded are seen.
+        row.attempts += 1
+        return LeasedDelivery(row, session.get_one(WebhookRow, row.webhook_id), lease, account)
 
 
 def _load_running(session: Session, moment: datetime) -> tuple[Usage, list[UUID]]:
     """Return the deliveries that all processes send, by account, and their webhooks."""
     running, busy = Usage(UNLIMITED), []
-    columns = WebhookDeliveryRow.webhook_id, _person, WebhookDeliveryRow.team_id
+    columns = WebhookDeliveryRow.webhook_id, WebhookRow.creator_id, WebhookDeliveryRow.team_id
     query = select(*columns).join(WebhookRow, WebhookRow.id == WebhookDeliveryRow.webhook_id)
     for webhook_id, person, team_id in session.execute(query.where(_is_leased(moment))):
         running.add(Account(person, team_id))
@@ -68,31 +102,46 @@ def _load_running(session: Session, moment: datetime) -> tuple[Usage, list[UUID]
     return running, busy
 
 
-def _list_waiting(session: Session, moment: datetime) -> list[Account]:
-    """Return the accounts that have a due delivery, those with the oldest one first."""
-    account = _person, WebhookDeliveryRow.team_id
-    due = (
-        select(*account)
-        .join(WebhookRow, WebhookRow.id == WebhookDeliveryRow.webhook_id)
-        .join(TeamRow, TeamRow.id == WebhookDeliveryRow.team_id)
-        .where(_is_due(moment), TeamRow.deleted_at.is_(None))
-        .group_by(*account)
-        .order_by(func.min(WebhookDeliveryRow.next_attempt_at))
+def _list_due_webhooks(session: Session, moment: datetime, busy: list[UUID]) -> dict[Account, list[_DueWebhook]]:
+    """Return the webhooks that have a due delivery and send none, by account: that of the user who created them.
+
+    With an index, one look at each webhook, however many deliveries wait.
+    """
+    if session.scalar(select(WebhookDeliveryRow.id).where(PENDING, _is_time(moment)).limit(1)) is None:
+        return {}
+    requested, other = (
+        _select_next(WebhookDeliveryRow.next_attempt_at, WebhookRow.id, moment, is_requested=is_requested)
+        .correlate(WebhookRow)
+        .scalar_subquery()
+        for is_requested in (True, False)
     )
-    return [Account(*row) for row in session.execute(due)]
+    unless_held = case((_is_held(moment), None), else_=other)
+    query = (
+        select(WebhookRow.creator_id, WebhookRow.team_id, WebhookRow.id, requested, unless_held)
+        .join(TeamRow, TeamRow.id == WebhookRow.team_id)
+        .where(TeamRow.deleted_at.is_(None), WebhookRow.id.not_in(busy))
+        .order_by(WebhookRow.id)
+    )
+    found = defaultdict[Account, list[_DueWebhook]](list)
+    for person, team_id, webhook_id, requested_since, other_since in session.execute(query):
+        if requested_since is not None or other_since is not None:
+            due = requested_since is not None, requested_since or other_since, webhook_id
+            found[Account(person, team_id)].append(due)
+    return found
 
 
-def _lock_next(session: Session, account: Account, moment: datetime, busy: list[UUID]) -> WebhookDeliveryRow | None:
-    """Return an account's next delivery, locked; rows that another worker has locked are skipped."""
-    is_of_account = WebhookDeliveryRow.team_id == account.team, _person == account.person
-    due = (
-        select(WebhookDeliveryRow)
-        .join(WebhookRow, WebhookRow.id == WebhookDeliveryRow.webhook_id)
-        .where(*is_of_account, _is_due(moment), WebhookDeliveryRow.webhook_id.not_in(busy))
-    )
-    order = (WebhookDeliveryRow.is_requested.desc(), WebhookDeliveryRow.next_attempt_at, WebhookDeliveryRow.id)
-    locked = due.order_by(*order).limit(1).with_for_update(skip_locked=True, of=WebhookDeliveryRow)
-    return session.scalar(locked)
+def _select_next(
+    column: InstrumentedAttribute[Column],
+    webhook: UUID | InstrumentedAttribute[UUID],
+    moment: datetime,
+    *,
+    is_requested: bool,
+) -> Select[Column]:
+    """Build the query for a column of the delivery of a webhook that is due for the longest time."""
+    is_of_webhook = WebhookDeliveryRow.webhook_id == webhook, PENDING, _is_time(moment)
+    kind = WebhookDeliveryRow.is_requested == (true() if is_requested else false())
+    order = WebhookDeliveryRow.next_attempt_at, WebhookDeliveryRow.id
+    return select(column).where(*is_of_webhook, kind).order_by(*order).limit(1)
 
 
 def _is_due(moment: datetime) -> ColumnElement[bool]:
@@ -101,14 +150,18 @@ def _is_due(moment: datetime) -> ColumnElement[bool]:
     Those of a webhook that is held are due only if they are requested. The query joins the webhooks.
     """
     is_free = or_(WebhookDeliveryRow.leased_until.is_(None), WebhookDeliveryRow.leased_until <= moment)
-    is_pending = WebhookDeliveryRow.delivery_state == "pending"
-    is_held = WebhookRow.held_until.is_not(None) & (WebhookRow.held_until > moment)
-    return (
-        is_pending
-        & (WebhookDeliveryRow.next_attempt_at <= moment)
-        & is_free
-        & or_(not_(is_held), WebhookDeliveryRow.is_requested)
-    )
+    is_awaited = or_(not_(_is_held(moment)), WebhookDeliveryRow.is_requested)
+    return and_(WebhookDeliveryRow.delivery_state == "pending", _is_time(moment), is_free, is_awaited)
+
+
+def _is_time(moment: datetime) -> ColumnElement[bool]:
+    """Build the SQL condition for deliveries whose time has come."""
+    return WebhookDeliveryRow.next_attempt_at <= moment
+
+
+def _is_held(moment: datetime) -> ColumnElement[bool]:
+    """Build the SQL condition for webhooks whose deliveries wait after a failure."""
+    return WebhookRow.held_until.is_not(None) & (WebhookRow.held_until > moment)
 
 
 def _is_leased(moment: datetime) -> ColumnElement[bool]:

@@ -57,7 +57,15 @@ class WebhookDeliveryRow(Row):
             sqlite_where=PENDING,
             postgresql_where=PENDING,
         ),
-        Index("ix_webhook_deliveries_waiting", "webhook_id", sqlite_where=PENDING, postgresql_where=PENDING),
+        Index(
+            "ix_webhook_deliveries_next",
+            "webhook_id",
+            "is_requested",
+            "next_attempt_at",
+            "id",
+            sqlite_where=PENDING,
+            postgresql_where=PENDING,
+        ),
         Index("ix_webhook_deliveries_leased", "leased_until", sqlite_where=LEASED, postgresql_where=LEASED),
         Index("ix_webhook_deliveries_created_at", "created_at"),
     )
