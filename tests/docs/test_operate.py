@@ -31,6 +31,7 @@ from modelyard.server.identity import passwords
 from modelyard.server.imports import routes as imports
 from modelyard.server.main import app as server_app
 from modelyard.server.models.responses.record_parts import MAX_RECORD_BYTES, RECORDS_PER_ARRAY
+from modelyard.server.models.trusted_files.operations import BLOBS_PER_TRANSACTION
 from modelyard.server.previews import request_decoding as pictures
 from modelyard.server.previews.decoder import SLOT_SECONDS
 from modelyard.server.resources import open_resources
@@ -199,6 +200,7 @@ def test_handbook_names_the_limits_of_threads() -> None:
         f"and heartbeats, {_format_shares(limits.HEARTBEAT_THREADS)};"
     ) in text
     assert f"is written in transactions of {CHANGES_PER_TRANSACTION}:" in text
+    assert f"into the verification queue in transactions of {BLOBS_PER_TRANSACTION} contents." in text
     assert f"at most {limits.QUEUE.total:,} are kept, {_format_shares(limits.QUEUE)};" in text
 
 

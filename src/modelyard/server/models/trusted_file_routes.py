@@ -59,8 +59,7 @@ def get_trusted_file(sha256: PathHash, team: Reading, database: Db) -> TrustedFi
 @router.put("/trusted-files/{sha256}", responses=answers(*_FIND, problems.TrustNotAllowed, problems.InvalidRequest))
 def allow_file(sha256: PathHash, new: NewTrustedFile, team: Changing, database: Db) -> TrustedFile:
     """Allow a file that the pickle scan has refused: its failed versions are verified again."""
-    with database.writing(team.team_id) as session:
-        return operations.allow_file(session, team, operations.parse_sha256(sha256), new.reason)
+    return operations.allow_file(database, team, operations.parse_sha256(sha256), new.reason)
 
 
 @router.delete("/trusted-files/{sha256}", status_code=status.HTTP_204_NO_CONTENT, responses=answers(*_FIND))

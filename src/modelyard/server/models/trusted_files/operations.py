@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from modelyard.server import revisions
 from modelyard.server.audit import operations as audit
 from modelyard.server.database.base import now
+from modelyard.server.database.session import Database
 from modelyard.server.http.paging import Order, Page, list_page
 from modelyard.server.inspection.pickles import ALLOWED, REFUSED
 from modelyard.server.models.objects.verification_state import verify_again
@@ -18,8 +19,9 @@ from modelyard.server.models.tables import FolderFileRow, ModelVersionRow
 from modelyard.server.models.trusted_files.rules import find_trusted_file, is_allowed
 from modelyard.server.models.trusted_files.tables import TrustedFileRow
 from modelyard.server.models.versions.access import find_readable_model, get_readable_version
-from modelyard.server.teams.context import TeamContext
+from modelyard.server.teams.context import TeamContext, reload_team_context
 from modelyard.server.teams.operations import load_pickle_policy
+from modelyard.server.teams.permissions import Operation
 from modelyard.server.uploads.tables import BlobRow
 from modelyard.wire import problems
 from modelyard.wire.pickles.trusted_files import (
@@ -32,6 +34,8 @@ from modelyard.wire.pickles.trusted_files import (
 from modelyard.wire.versions import Creator
 
 _NEWEST_FIRST = Order((TrustedFileRow.created_at, TrustedFileRow.sha256), is_descending=True)
+# Contents that a transaction puts back into the verification queue, each with its versions: 60 milliseconds.
+BLOBS_PER_TRANSACTION = 50
 _SHA256 = re.compile(r"(?:sha256:)?([0-9a-f]{64})", re.IGNORECASE)
 
 
@@ -76,13 +80,33 @@ def _build_findings(metadata: Mapping[str, Any], verification: str, error: str |
     )
 
 
-def allow_file(session: Session, team: TeamContext, sha256: str, reason: str) -> TrustedFile:
+def allow_file(
+    database: Database, team: TeamContext, sha256: str, reason: str, most_blobs: int = BLOBS_PER_TRANSACTION
+) -> TrustedFile:
     """Allow a file that the scan has refused, and verify its failed versions again; repeated, it changes the reason.
+
+    A transaction looks at ``most_blobs`` contents that have failed; others write in between, and the caller is checked
+    again in each. If the last one does not come, the file is allowed, and the rest is verified when this is repeated.
 
     Raises:
         TrustedFileNotFound: the team has no file with this hash that the scan has refused.
         TrustNotAllowed: the team's policy for pickle files does not permit it.
+        NotAMember, RoleTooLow, KeyNotAllowed, Unauthenticated: see ``reload_team_context``.
     """
+    with database.writing(team.team_id) as session:
+        allowed = build_trusted_file(_allow(session, team, sha256, reason))
+        last = _verify_failed_blobs(session, team.team_id, sha256, None, most_blobs)
+    while last is not None:
+        with database.writing(team.team_id) as session:
+            team = reload_team_context(session, team, Operation.TRUSTED_FILES_CHANGE)
+            if find_trusted_file(session, team.team_id, sha256) is None:
+                break
+            last = _verify_failed_blobs(session, team.team_id, sha256, last, most_blobs)
+    return allowed
+
+
+def _allow(session: Session, team: TeamContext, sha256: str, reason: str) -> TrustedFileRow:
+    """Write that a file is allowed, unless it is with this reason already; raises as ``allow_file``."""
     row = find_trusted_file(session, team.team_id, sha256)
     refused = _find_refused_file(session, team.team_id, sha256)
     if row is None and refused is None:
@@ -96,8 +120,7 @@ def allow_file(session: Session, team: TeamContext, sha256: str, reason: str) ->
         )
     if row is None or row.reason != reason:
         row = _write(session, team, row or _build_row(team, sha256, refused), reason)
-    _verify_failed_blobs(session, team.team_id, sha256)
-    return build_trusted_file(row)
+    return row
 
 
 def _find_refused_file(session: Session, team_id: UUID, sha256: str) -> ScanFindings | None:
@@ -141,17 +164,39 @@ def _write(session: Session, team: TeamContext, row: TrustedFileRow, reason: str
     return row
 
 
-def _verify_failed_blobs(session: Session, team_id: UUID, sha256: str) -> None:
-    """Put the blobs with this content whose versions the scan has refused back into the verification queue."""
+def _verify_failed_blobs(
+    session: Session, team_id: UUID, sha256: str, after: UUID | None, most_blobs: int
+) -> UUID | None:
+    """Put the next blobs with this content whose versions the scan has refused back into the verification queue.
+
+    Returns the last of them, after which there may be more; None if there are none.
+    """
     failed = select(BlobRow).where(
-        BlobRow.team_id == team_id, BlobRow.sha256 == sha256, BlobRow.verification == "failed"
+        BlobRow.team_id == team_id,
+        BlobRow.sha256 == sha256,
+        BlobRow.verification == "failed",
+        BlobRow.verified_at.is_(None),
     )
-    for blob in session.scalars(failed.where(BlobRow.verified_at.is_(None))).all():
-        of_blob = session.scalars(select(ModelVersionRow.facts).where(ModelVersionRow.blob_id == blob.id))
-        in_folders = session.scalars(select(FolderFileRow.facts).where(FolderFileRow.blob_id == blob.id))
-        if any(map(_is_refused, [*of_blob, *filter(None, in_folders)])):
+    if after is not None:
+        failed = failed.where(BlobRow.id > after)
+    blobs = session.scalars(failed.order_by(BlobRow.id).limit(most_blobs)).all()
+    refused = _list_refused(session, [blob.id for blob in blobs])
+    for blob in blobs:
+        if blob.id in refused:
             verify_again(session, blob)
-            revisions.increment_revision(session, team_id)
+    if refused:
+        revisions.increment_revision(session, team_id)
+    return blobs[-1].id if len(blobs) == most_blobs else None
+
+
+def _list_refused(session: Session, blob_ids: list[UUID]) -> set[UUID]:
+    """Return those of some blobs that the scan has refused, as files of their own or in folders."""
+    of_versions = select(ModelVersionRow.blob_id, ModelVersionRow.facts).where(ModelVersionRow.blob_id.in_(blob_ids))
+    in_folders = select(FolderFileRow.blob_id, FolderFileRow.facts).where(
+        FolderFileRow.blob_id.in_(blob_ids), FolderFileRow.facts.is_not(None)
+    )
+    found = [*session.execute(of_versions), *session.execute(in_folders)]
+    return {blob_id for blob_id, metadata in found if _is_refused(metadata)}
 
 
 def find_file(session: Session, team: TeamContext, sha256: str) -> TrustedFileRow:
