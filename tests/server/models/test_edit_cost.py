@@ -7,7 +7,8 @@ import pytest
 from modelyard.server.models.operations import update_model
 from modelyard.wire.models import ModelUpdate
 from tests.server.models.model_factory import ModelSpec, TeamModels
-from tests.server.query_plans import record_statements, record_writes
+from tests.server.query_plans import record_writes
+from tests.server.watched_database import WatchedDatabase
 
 TAGS = [f"tag {number}" for number in range(64)]
 
@@ -21,8 +22,9 @@ def model_id(team_models: TeamModels) -> UUID:
 def edit(team: TeamModels, model_id: UUID, **change: object) -> list[str]:
     """Edit a model, and return the statements of that."""
     body = ModelUpdate.model_validate(change)
-    with record_statements(team.database.engine) as statements, team.database.writing(team.team_id) as session:
-        update_model(session, team.team, model_id, body, None)
+    database = WatchedDatabase(team.database)
+    update_model(database.as_database(), team.team, model_id, body, None)
+    [statements] = database.written
     return statements
 
 

@@ -1,6 +1,7 @@
 """Operations on models: find, change, delete, restore."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +11,8 @@ from sqlalchemy.orm import Session
 from modelyard.server import revisions
 from modelyard.server.audit import operations as audit
 from modelyard.server.database.base import now
+from modelyard.server.database.decided_writes import write_decided
+from modelyard.server.database.session import Database
 from modelyard.server.http.params import parse_uuid
 from modelyard.server.models.details import OVERRIDES, update_details
 from modelyard.server.models.listing.tags import replace_tag_rows, update_tag_rows
@@ -18,8 +21,10 @@ from modelyard.server.models.paths import (
     check_folder_paths,
     check_model_type,
     check_no_folder_overlaps,
+    find_latest_folder_version,
     find_model_at_path,
     flush_model,
+    load_longest_folder_paths,
     validate_model_path,
 )
 from modelyard.server.models.replicas import states
@@ -108,7 +113,7 @@ def check_etag(model: ModelRow, if_match: str | None) -> None:
 
 
 def update_model(
-    session: Session, team: TeamContext, model_id: UUID, change: ModelUpdate, if_match: str | None
+    database: Database, team: TeamContext, model_id: UUID, change: ModelUpdate, if_match: str | None
 ) -> ModelRow:
     """Set the fields of a model that the request contains, and return it; its content never changes.
 
@@ -120,6 +125,29 @@ def update_model(
         ModelPathRefused, ModelPathTaken: the new path or type is not allowed, or another model has the path.
         ModelTypeUnknown: the new type is a near miss of a known one.
     """
+
+    def write(session: Session, folder_paths: Collection[str]) -> ModelRow:
+        model = _update_model(session, team, model_id, change, if_match)
+        check_folder_paths(model, folder_paths)
+        return model
+
+    if "model_path" not in change.model_fields_set:
+        with database.writing(team.team_id) as session:
+            return write(session, [])
+    # A folder has up to 20,000 files in each of its versions.
+    return write_decided(
+        database,
+        partial(database.writing, team.team_id),
+        partial(find_latest_folder_version, model_id=model_id),
+        partial(load_longest_folder_paths, model_id=model_id),
+        write,
+    )
+
+
+def _update_model(
+    session: Session, team: TeamContext, model_id: UUID, change: ModelUpdate, if_match: str | None
+) -> ModelRow:
+    """Set the fields of a model, without a check of the files of a folder; see ``update_model``."""
     model = find_model(session, team, model_id)
     sent = {name: getattr(change, name) for name in change.model_fields_set}
     if team.caller.kind == "integration" and "model_status" in sent:
@@ -233,8 +261,6 @@ def _set_path(session: Session, model: ModelRow) -> None:
         if holder is not None and holder.id != model.id:
             raise build_path_occupied(session, holder, path, model)
         check_no_folder_overlaps(session, model.team_id, path, is_folder=model.is_folder, model_id=model.id)
-        if model.is_folder:
-            check_folder_paths(session, model, path)
     model.path_key, model.canonical_type = path.key, path.canonical_type
 
 

@@ -1,5 +1,6 @@
 """Types and paths of models within a team: validation, the model at a path, and the problem if a path is taken."""
 
+from collections.abc import Callable, Collection
 from uuid import UUID
 
 from sqlalchemy import bindparam, select
@@ -91,15 +92,32 @@ def check_no_folder_overlaps(
         )
 
 
-def check_folder_paths(session: Session, model: ModelRow, path: ModelPath) -> None:
-    """Check that all files of a folder have allowed paths once it is at another path.
+def find_latest_folder_version(session: Session, model_id: UUID) -> int | None:
+    """Return the number of a folder's newest version, None of other models: the paths in a version never change."""
+    is_folder = ModelRow.id == model_id, ModelRow.file_count.is_not(None)
+    return session.scalar(select(ModelRow.latest_version).where(*is_folder))
+
+
+def load_longest_folder_paths(session: Session, model_id: UUID) -> Collection[str]:
+    """Return the paths with the most bytes and segments among those in all versions of a folder; none of other models.
+
+    Where these are allowed, all others are: the other rules are the same wherever the folder is.
+    """
+    paths = session.scalars(select(FolderFileRow.path).where(FolderFileRow.model_id == model_id).distinct()).all()
+    measures: tuple[Callable[[str], int], ...] = (lambda path: len(path.encode()), lambda path: path.count("/"))
+    return {max(paths, key=measure) for measure in measures} if paths else set()
+
+
+def check_folder_paths(model: ModelRow, names: Collection[str]) -> None:
+    """Check that these files of a folder have allowed paths where it is now.
 
     Raises:
         ModelPathRefused: one would have too many bytes or segments.
     """
-    for name in session.scalars(select(FolderFileRow.path).where(FolderFileRow.model_id == model.id).distinct()):
+    folder = f"{model.canonical_type}/{model.model_path.removeprefix('models/').partition('/')[2]}"
+    for name in sorted(names):
         try:
-            check_file_path(path.canonical_type, f"{path.canonical_type}/{path.relative.partition('/')[2]}", name)
+            check_file_path(model.canonical_type, folder, name)
         except FolderInvalid as invalid:
             errors = [{"field": "model_path", "message": str(invalid)}]
             raise problems.ModelPathRefused(str(invalid), errors=errors) from None

@@ -217,10 +217,9 @@ def update_model(
     model_id: PathId, change: ModelUpdate, team: Editing, database: Db, response: Response, if_match: IfMatch = None
 ) -> Updated:
     """Change a model's record."""
-    with database.writing(team.team_id) as session:
-        model = operations.update_model(session, team, operations.parse_model_id(model_id), change, if_match)
-        response.headers["ETag"] = operations.build_etag(model)
-        return Updated(id=model.id)
+    model = operations.update_model(database, team, operations.parse_model_id(model_id), change, if_match)
+    response.headers["ETag"] = operations.build_etag(model)
+    return Updated(id=model.id)
 
 
 @router.delete(
