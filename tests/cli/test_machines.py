@@ -25,6 +25,7 @@ def test_machine_ls_and_show_after_agent_run_once_have_model_ready_and_key(
     run_once()
     assert (folder / "loras/ink.safetensors").is_file()
     (agent,) = json.loads(as_agent("machine", "ls", "--json").out)["agent_list"]
+    assert as_agent("machine", "ls", "--state", "up to date").code == 0
     assert (agent["agent_id"], agent["models_ready"], agent["models_desired"]) == ("render-07", 1, 1)
     shown = json.loads(as_agent("machine", "show", "RENDER-07", "--json").out)
     assert [model["state"] for model in shown["agent_model_list"]] == ["ready"]

@@ -43,6 +43,16 @@ def test_login_with_password_from_input_and_no_known_address_refuses_and_takes_n
     assert process("login", server.url, "--password-stdin", typed=f"{PASSWORD}\n").code == 0
 
 
+@pytest.mark.parametrize("style", [(), ("--json",)], ids=["text", "json"])
+def test_question_that_gets_no_answer_exits_2_and_names_the_option(
+    signed_in: Command, process: Command, style: tuple[str, ...]
+) -> None:
+    ran = process("team", "leave", *style)
+    assert (ran.code, "such as --yes" in " ".join((ran.out if style else ran.err).split())) == (2, True)
+    assert "Aborted" not in ran.err
+    assert signed_in("ls").code == 0
+
+
 def test_login_wrong_password_exits_3_with_hint_for_reset(process: Command, server: Server) -> None:
     ran = process("login", server.url, EMAIL, "--password-stdin", typed="wrong\n")
     assert ran.code == 3

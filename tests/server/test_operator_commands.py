@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from modelyard.server.database.migrations import read_schema_version
 from modelyard.server.database.session import Database
 from modelyard.server.main import app
+from tests.client.server_process import EMAIL, run_server
 from tests.postgres import RunningPostgres
 
 pytestmark = pytest.mark.slow
@@ -48,6 +49,21 @@ def test_command_on_an_empty_postgresql_database_creates_nothing(
         assert read_schema_version(database.engine) is None
         database.close()
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("public_url", "address"), [("", "http://127.0.0.1:8400"), ("https://models.example", "https://models.example")]
+)
+def test_reset_password_warns_of_the_default_address_if_no_public_one_is_set(
+    public_url: str, address: str, tmp_path: Path
+) -> None:
+    with run_server(tmp_path):
+        environment = {"MODELYARD_PUBLIC_URL": public_url} if public_url else {}
+        command = ("reset-password", EMAIL, "--data-dir", str(tmp_path / "data"))
+        result = CliRunner().invoke(app, command, env=environment)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith(f"{address}/reset-password?token=")
+    assert ("MODELYARD_PUBLIC_URL" in result.stderr) is not bool(public_url)
 
 
 @pytest.mark.parametrize(

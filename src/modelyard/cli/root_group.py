@@ -86,6 +86,20 @@ def _printing_usage_errors(*, is_json: bool) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def _requiring_answers() -> Iterator[None]:
+    """Turn the end of standard input at a question into a usage error: a script has to answer by an option."""
+    try:
+        yield
+    except typer.Abort as aborted:
+        if not isinstance(aborted.__context__, EOFError):
+            raise
+        typer.echo(err=True)
+        raise typer.BadParameter(
+            "The question got no answer. Answer it in a terminal, or by an option, such as --yes."
+        ) from None
+
+
 class RootGroup(TyperGroup):
     """The group of all commands of the client. Groups below it are built at once, and suggest names by Typer's rule."""
 
@@ -128,10 +142,10 @@ class RootGroup(TyperGroup):
 
         Raises:
             KeyboardInterrupt: Ctrl-C was pressed at a question.
-            BadParameter: a value is not valid; the message is in plain words.
+            BadParameter: a value is not valid, or a question got no answer; the message is in plain words.
         """
         try:
-            with _printing_usage_errors(is_json=bool(ctx.params.get("json"))):
+            with _printing_usage_errors(is_json=bool(ctx.params.get("json"))), _requiring_answers():
                 return super().invoke(ctx)
         except typer.Abort as aborted:
             if not isinstance(aborted.__context__, KeyboardInterrupt):

@@ -183,6 +183,12 @@ def print_reset_link(email: str, data_dir: Path | None) -> None:
     address = find_own_url(settings, settings.port)
     typer.echo(f"{address}/reset-password?token={token}")
     typer.echo(f"Valid once, for one hour. In a terminal: modelyard --url {address} password --reset-token {token}")
+    if not settings.public_url:
+        typer.echo(
+            f"No public address is set, so both have {address}. If the registry has another one, use that instead, or"
+            " set MODELYARD_PUBLIC_URL.",
+            err=True,
+        )
 
 
 def restore_deleted_team(team_id: UUID, data_dir: Path | None) -> None:

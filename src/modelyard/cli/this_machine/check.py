@@ -46,7 +46,10 @@ def check(
         typer.Argument(metavar="FILE...", help="Workflows, or pictures, videos and sounds with one."),
     ],
     on: Annotated[
-        str | None, typer.Option(metavar="MACHINE", help="Exit with 0 only if this machine can run all of them now.")
+        str | None,
+        typer.Option(
+            metavar="MACHINE", help="Exit with 0 only if this machine can run all of them by its last report."
+        ),
     ] = None,
     send_to: Annotated[
         str | None, typer.Option(metavar="MACHINE", help="Assign the models that this machine lacks to it.")

@@ -60,6 +60,8 @@ def list_machines(
     from modelyard.client.api.agents import list_all_agents
     from modelyard.client.api.filters import AgentFilter
 
+    # The table has it with spaces.
+    state = None if state is None else state.replace(" ", "_")
     terminal, agent_filter = terminal_of(context), AgentFilter(label, status, state)
     layout: ListFormat[Agent] = ListFormat(
         "agent_list",
