@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from modelyard.cli.terminal.model_details import change_tags
 from modelyard.wire.models import ModelUpdate
 from tests.cli.conftest import Command
 from tests.client.model_files import write_model_file
@@ -86,6 +87,43 @@ def test_edit_changes_tags_type_and_clears_license(signed_in: Command, ink: Path
     assert signed_in("edit", "ink").code == 2
     signed_in("disable", "ink")
     assert json.loads(signed_in("show", "ink", "--json").out)["model_status"] == "disabled"
+
+
+def test_tags_are_trimmed_and_compared_in_any_letter_case(signed_in: Command, ink: Path) -> None:
+    signed_in("push", ink, "--tag", "Own,  ink wash ")
+    assert json.loads(signed_in("edit", "ink", "--add-tag", "OWN", "--add-tag", " own , new", "--json").out)[
+        "tags"
+    ] == [
+        "Own",
+        "ink wash",
+        "new",
+    ]
+    for tag in ("own", "INK WASH"):
+        assert signed_in("ls", "--tag", tag, "-q").out == signed_in("ls", f'tag:"{tag}"', "-q").out != ""
+    assert signed_in("ls", "--tag", "ink", "-q").out == ""
+    assert json.loads(signed_in("edit", "ink", "--remove-tag", "own,NEW", "--json").out)["tags"] == ["ink wash"]
+
+
+def test_edit_removes_tag_that_the_model_does_not_have_and_says_so(signed_in: Command, ink: Path) -> None:
+    signed_in("push", ink, "--tag", "own")
+    ran = signed_in("edit", "ink", "--remove-tag", "owned", "--add-tag", "b", "--json")
+    assert ran.code == 0
+    assert "The model has no tag 'owned' to remove." in ran.err
+    assert json.loads(ran.out)["tags"] == ["own", "b"]
+
+
+@pytest.mark.parametrize(
+    ("tags", "added", "removed", "left", "absent"),
+    [
+        (["Own", "b"], ["c, d"], ["own"], ["b", "c", "d"], []),
+        (["a,b", "a"], [], ["A,B"], ["a"], []),
+        (["a", "b", "c"], [], ["a, b"], ["c"], []),
+        (["Own", "OWN"], [], ["own"], [], []),
+        (["a"], ["b"], ["b", "x"], ["a"], ["b", "x"]),
+    ],
+)
+def test_change_tags(tags: list[str], added: list[str], removed: list[str], left: list[str], absent: list[str]) -> None:
+    assert change_tags(tags, added, removed) == (left, absent)
 
 
 def write_lora(file: Path) -> Path:

@@ -100,6 +100,11 @@ def test_model_change_distinguishes_absent_field_from_null() -> None:
     assert ModelUpdate.model_validate({"tags": None}).model_fields_set == {"tags"}
 
 
+def test_model_update_tags_are_trimmed_and_each_has_one_spelling() -> None:
+    assert ModelUpdate(tags=["b", " Own ", "own", "a,b", "B"]).tags == ["b", "Own", "a,b"]
+    assert find_invalid_fields(ModelUpdate, {"tags": ["  "]}) == {"tags"}
+
+
 @pytest.mark.parametrize("size", [0, -1, 2**63, 1.0, "1", True, None])
 def test_new_model_file_size_not_positive_int64_is_rejected(size: Any) -> None:
     body = {"file_name": "a", "file_size": size, "model_type": "loras", "model_path": "loras/a"}

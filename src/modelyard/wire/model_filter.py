@@ -61,7 +61,11 @@ class ModelConditions(Schema):
     verification: Verification | None = Field(
         default=None, description="Only models in this verification state.", examples=["verified"]
     )
-    tag: FilterText | None = Field(default=None, description="Only models with this tag.", examples=["portrait"])
+    tag: FilterText | None = Field(
+        default=None,
+        description="Only models with this tag in this letter case; `tag:` in `q` ignores it.",
+        examples=["portrait"],
+    )
     file_hash: Annotated[str, Field(max_length=80, pattern=HASH_PATTERN)] | None = Field(
         default=None, description=f"Only models whose content has this hash: {HASH_HELP}.", examples=["a5f58eb1c3"]
     )

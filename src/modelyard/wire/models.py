@@ -38,7 +38,7 @@ from modelyard.wire.versions import EXAMPLE_PREVIEW, Creator, PendingVersion, Ve
 ModelStatus = Literal["active", "disabled"]
 Tag = Annotated[
     str,
-    StringConstraints(strict=True, min_length=1, max_length=64, pattern=NAME_PATTERN),
+    StringConstraints(strict=True, strip_whitespace=True, min_length=1, max_length=64, pattern=NAME_PATTERN),
     BeforeValidator(check_is_readable),
 ]
 MAX_LABEL_LENGTH = 64
@@ -51,7 +51,15 @@ def _remove_duplicates(names: list[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-Tags = Annotated[list[Tag], Field(max_length=64), AfterValidator(_remove_duplicates)]
+def _remove_respelled(tags: list[str]) -> list[str]:
+    """Return each tag once, in the spelling and order of its first appearance in any letter case."""
+    spellings: dict[str, str] = {}
+    for tag in tags:
+        spellings.setdefault(tag.casefold(), tag)
+    return list(spellings.values())
+
+
+Tags = Annotated[list[Tag], Field(max_length=64), AfterValidator(_remove_respelled)]
 Labels = Annotated[list[Label], Field(max_length=32), AfterValidator(_remove_duplicates)]
 License = Annotated[str, StringConstraints(strict=True, max_length=200, pattern=LINE_PATTERN)]
 # The page shows it as a link, and other schemes could run a script.

@@ -42,7 +42,7 @@ def ls(
         ),
     ] = None,
     model_type: Annotated[str | None, typer.Option("--type", help="Only this type, such as loras.")] = None,
-    tag: Annotated[str | None, typer.Option(help="Only with this tag.")] = None,
+    tag: Annotated[str | None, typer.Option(help="Only with this tag, in any letter case.")] = None,
     status: Annotated[str | None, typer.Option(help="Only active or disabled ones.")] = None,
     verification: Annotated[str | None, typer.Option(help="Only pending, verified or failed ones.")] = None,
     file_hash: Annotated[str | None, typer.Option("--hash", help="Only with this hash, of any kind.")] = None,
@@ -63,13 +63,14 @@ def ls(
     modelyard ls --columns path,size,hash --format csv > models.csv
     """
     from modelyard.wire.model_filter import ModelFilter
+    from modelyard.wire.search.grammar import quote_word
 
+    searched = [*(words or []), *([] if tag is None else [f"tag:{quote_word(tag)}"])]
     options = {
-        "q": " ".join(words) if words else None,
+        "q": " ".join(searched) or None,
         "model_type": model_type,
         "model_status": status,
         "verification": verification,
-        "tag": tag,
         "file_hash": file_hash,
         "deleted": deleted,
         "sort": sort,

@@ -23,7 +23,9 @@ from modelyard.cli.terminal.model_details import (
     OWN_LINES,
     BaseModelOption,
     TriggerWordsOption,
+    change_tags,
     format_model_details,
+    split_tags,
     split_words,
 )
 from modelyard.cli.terminal.new_types import NewType, confirm_new_types
@@ -185,10 +187,15 @@ def edit(
     path: Annotated[str | None, typer.Option(help="A new path on every machine.")] = None,
     description: Annotated[str | None, typer.Option(help="Free text; an empty one clears it.")] = None,
     tag: Annotated[
-        list[str] | None, typer.Option(help="Set all tags, with one --tag for each; an empty tag clears them.")
+        list[str] | None,
+        typer.Option(help="Set all tags, with commas or one --tag for each; an empty tag clears them."),
     ] = None,
-    add_tag: Annotated[list[str] | None, typer.Option(help="Add a tag; may be repeated.")] = None,
-    remove_tag: Annotated[list[str] | None, typer.Option(help="Remove a tag; may be repeated.")] = None,
+    add_tag: Annotated[
+        list[str] | None, typer.Option(help="Add a tag, or several with commas; may be repeated.")
+    ] = None,
+    remove_tag: Annotated[
+        list[str] | None, typer.Option(help="Remove a tag, or several with commas; may be repeated.")
+    ] = None,
     license_name: Annotated[str | None, typer.Option("--license", help="The licence; an empty one clears it.")] = None,
     source_url: Annotated[str | None, typer.Option(help="Where it came from; an empty one clears it.")] = None,
     base_model: BaseModelOption = None,
@@ -212,7 +219,7 @@ def edit(
         "model_type": model_type,
         "model_path": path,
         "description": description,
-        "tags": tag,
+        "tags": None if tag is None else split_tags(tag),
         "license": license_name,
         "source_url": source_url,
         "base_model": base_model,
@@ -225,9 +232,12 @@ def edit(
         change["trigger_words"] = []
     terminal = terminal_of(context)
     confirm_new_types(terminal, [] if model_type is None else [model_type], is_accepted=new_type)
-    changed = terminal.call_registry(
+    changed, absent = terminal.call_registry(
         lambda registry: _edit_model(registry, model, change, (add_tag or [], remove_tag or []))
     )
+    if absent:
+        names = " or ".join(f"'{tag}'" for tag in absent)
+        terminal.output.note(f"The model has no tag {names} to remove.")
     terminal.output.answer(document=changed, lines=_format_details(changed), quiet=[str(changed.id)])
 
 
@@ -238,8 +248,8 @@ def _null_if_empty(value: str | list[str]) -> str | list[str] | None:
 
 async def _edit_model(
     registry: RegistryApi, name: str, change: dict[str, Any], tags: tuple[list[str], list[str]]
-) -> Model:
-    """Apply a change to a model, add and remove tags, and return the changed model.
+) -> tuple[Model, list[str]]:
+    """Apply a change to a model, add and remove tags, and return the changed model, and removed tags that it lacked.
 
     A new type without a new path moves the model to the same path below the new type's folder. Added and removed tags
     are applied to the tags in ``change``, or else to those that the model has then.
@@ -256,17 +266,17 @@ async def _edit_model(
     model = await find_model(registry, name)
     if not any(tags) and "model_type" not in change:
         await registry.update_model(model.id, ModelUpdate(**change))
-        return await registry.get_model(model.id)
-    return await change_model(registry, model.id, lambda model: ModelUpdate(**_complete_change(model, change, tags)))
+        return await registry.get_model(model.id), []
+    _, absent = change_tags(change.get("tags", model.tags) or [], *tags)
+    complete = partial(_complete_change, change=change, tags=tags)
+    return await change_model(registry, model.id, lambda model: ModelUpdate(**complete(model))), absent
 
 
 def _complete_change(model: Model, change: dict[str, Any], tags: tuple[list[str], list[str]]) -> dict[str, Any]:
     """Return a change with the tags and the path that follow from those of the model."""
-    added, removed = tags
     derived: dict[str, Any] = {}
-    if added or removed:
-        current = change.get("tags", model.tags) or []
-        derived["tags"] = [tag for tag in [*current, *added] if tag not in removed]
+    if any(tags):
+        derived["tags"], _ = change_tags(change.get("tags", model.tags) or [], *tags)
     if "model_type" in change and "model_path" not in change:
         relative = model.model_path.removeprefix("models/").partition("/")[2]
         derived["model_path"] = f"models/{change['model_type']}/{relative}"

@@ -36,8 +36,25 @@ OWN_LINES = ("base_model", "base_source", "trigger_words")
 
 
 def split_words(text: str) -> list[str]:
-    """Return trigger words that commas separate; of an empty text one empty word."""
+    """Return trigger words or tags that commas separate; of an empty text one empty word."""
     return [word.strip() for word in text.split(",") if word.strip()] or [""]
+
+
+def split_tags(texts: Sequence[str]) -> list[str]:
+    """Return the tags of options, each of which may have several that commas separate."""
+    return [tag for text in texts for tag in split_words(text)]
+
+
+def change_tags(tags: Sequence[str], added: Sequence[str], removed: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return a model's tags after a change, and the removed ones that it does not have; letter case is ignored.
+
+    A stored tag with a comma is removed by its whole text.
+    """
+    known = {tag.casefold() for tag in tags}
+    dropped = [word for text in removed for word in ([text] if text.casefold() in known else split_words(text))]
+    spellings = {word.casefold() for word in dropped}
+    left = [tag for tag in [*tags, *split_tags(added)] if tag.casefold() not in spellings]
+    return left, [word for word in dropped if word.casefold() not in known]
 
 
 def format_model_details(model: Model, *, all_tags: bool = False) -> list[tuple[str, str]]:

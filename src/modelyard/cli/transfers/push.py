@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from modelyard.cli.terminal.completion import complete_model
-from modelyard.cli.terminal.model_details import BaseModelOption, TriggerWordsOption, split_words
+from modelyard.cli.terminal.model_details import BaseModelOption, TriggerWordsOption, split_tags, split_words
 from modelyard.cli.terminal.new_types import NewType, confirm_new_types
 from modelyard.cli.terminal.terminal import Terminal, terminal_of
 from modelyard.cli.transfers.options import MOST_JOBS, GiveUpAfter, LimitRate, PushSettings, build_network
@@ -84,7 +84,7 @@ def push(
         typer.Option(help="The path on machines: models/<type>/<file>, or a folder that ends with a slash."),
     ] = None,
     name: Name = None,
-    tag: Annotated[list[str] | None, typer.Option(help="A tag; may be repeated.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="A tag, or several with commas; may be repeated.")] = None,
     description: Annotated[str | None, typer.Option(help="Free text.")] = None,
     license_name: Annotated[str | None, typer.Option("--license", help="A licence's name or SPDX id.")] = None,
     source_url: Annotated[str | None, typer.Option(help="Where it came from.")] = None,
@@ -121,7 +121,7 @@ def push(
 
     details: dict[str, Any] = {
         "description": description,
-        "tags": tag,
+        "tags": None if tag is None else split_tags(tag),
         "license": license_name,
         "source_url": source_url,
         "base_model": base_model or None,

@@ -55,14 +55,21 @@ export interface TagChange {
 
 /** Add and remove tags or labels, keeping other values and concurrent changes. */
 export async function changeTags(model: Model, { field, add, remove }: TagChange): Promise<Undo> {
-  await updateLatest(model.id, (now) => ({ [field]: applyTagChange(now[field], add, remove) }))
-  const added = add.filter((word) => !model[field].includes(word))
-  const dropped = remove.filter((word) => model[field].includes(word))
-  return () => updateLatest(model.id, (now) => ({ [field]: applyTagChange(now[field], dropped, added) }))
+  await updateLatest(model.id, (now) => ({ [field]: applyTagChange(field, now[field], add, remove) }))
+  const added = add.filter((word) => !hasWord(field, model[field], word))
+  const dropped = model[field].filter((word) => hasWord(field, remove, word))
+  return () => updateLatest(model.id, (now) => ({ [field]: applyTagChange(field, now[field], dropped, added) }))
 }
 
-function applyTagChange(words: string[], add: string[], drop: string[]): string[] {
-  return [...words.filter((word) => !drop.includes(word)), ...add.filter((word) => !words.includes(word))]
+function applyTagChange(field: TagChange['field'], words: string[], add: string[], drop: string[]): string[] {
+  const left = words.filter((word) => !hasWord(field, drop, word))
+  return [...left, ...add.filter((word) => !hasWord(field, words, word))]
+}
+
+/** Return whether a word is among others: labels exactly, tags in any letter case, as the registry compares them. */
+function hasWord(field: TagChange['field'], words: string[], word: string): boolean {
+  if (field === 'required_labels') return words.includes(word)
+  return words.some((other) => other.toLowerCase() === word.toLowerCase())
 }
 
 async function updateLatest(id: string, fields: (now: Model) => ModelUpdate): Promise<void> {
