@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import JSON, func, insert, literal, select, update
 from sqlalchemy.orm import Session
 
 from modelyard.comfyui.model_files.refusals import build_refusal
@@ -53,9 +53,11 @@ def use_file_uploads(session: Session, team_id: UUID, files: Sequence[CheckedFil
     moment = now()
     _mark_registered(session, files, model_id, moment)
     existing = _load_verified_blobs(session, team_id, {file.file.sha256 for file in files})
-    known = _load_known_facts(session, [blob.id for blob in existing.values()])
+    uninspected = {_key(file) for file in files if file.content.metadata is None}
+    kinds = sorted({file.kind for file in files if file.content.metadata is None})
+    known = _load_known_facts(session, [blob.id for key, blob in existing.items() if key in uninspected], kinds)
     trust = load_pickle_trust(session, team_id, {blob.sha256 for blob in existing.values()})
-    unchecked = {_key(file) for file in files if file.content.digest is None or file.content.metadata is None}
+    unchecked = uninspected | {_key(file) for file in files if file.content.digest is None}
     blobs, rows, inserted = dict[UUID, BlobRow](), list[dict[str, Any]](), list[BlobRow]()
     new = dict[tuple[str, int], BlobRow]()
     for position, file in enumerate(files):
@@ -124,16 +126,27 @@ def _load_verified_blobs(session: Session, team_id: UUID, hashes: Iterable[str])
     return found
 
 
-def _load_known_facts(session: Session, blob_ids: Sequence[UUID]) -> dict[UUID, dict[str, dict[str, Any]]]:
-    """Return the metadata of each verified blob, by every kind as which models and folders have it."""
+def _load_known_facts(
+    session: Session, blob_ids: Sequence[UUID], kinds: Sequence[str]
+) -> dict[UUID, dict[str, dict[str, Any]]]:
+    """Return the metadata of each verified blob, by those of these kinds as which models and folders have it.
+
+    One row tells for all that have the blob as the same kind, of which there may be very many.
+    """
+    is_one = ModelVersionRow.blob_id == BlobRow.id, ModelVersionRow.file_count.is_(None)
+    in_models = select(ModelVersionRow.facts).where(*is_one).limit(1).scalar_subquery()
     known = dict[UUID, dict[str, dict[str, Any]]]()
     for part in split_ids(blob_ids):
-        is_one = ModelVersionRow.blob_id.in_(part), ModelVersionRow.file_count.is_(None)
-        for blob_id, facts in session.execute(select(ModelVersionRow.blob_id, ModelVersionRow.facts).where(*is_one)):
-            known.setdefault(blob_id, {})[facts["format"]] = facts
-        columns = FolderFileRow.blob_id, FolderFileRow.kind, FolderFileRow.facts
-        for blob_id, kind, found in session.execute(select(*columns).where(FolderFileRow.blob_id.in_(part))):
-            known.setdefault(blob_id, {})[kind] = found or {}
+        for kind in kinds:
+            is_file = FolderFileRow.blob_id == BlobRow.id, FolderFileRow.kind == kind
+            facts = func.coalesce(FolderFileRow.facts, literal({}, JSON()))
+            in_folders = select(facts).where(*is_file).limit(1).scalar_subquery()
+            for blob_id, found in session.execute(select(BlobRow.id, in_folders).where(BlobRow.id.in_(part))):
+                if found is not None:
+                    known.setdefault(blob_id, {})[kind] = found
+        for blob_id, found in session.execute(select(BlobRow.id, in_models).where(BlobRow.id.in_(part))):
+            if found is not None:
+                known.setdefault(blob_id, {})[found["format"]] = found
     return known
 
 
