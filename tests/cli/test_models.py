@@ -112,6 +112,18 @@ def test_edit_removes_tag_that_the_model_does_not_have_and_says_so(signed_in: Co
     assert json.loads(ran.out)["tags"] == ["own", "b"]
 
 
+def test_show_names_the_tags_of_the_file_apart_from_those_of_the_model(signed_in: Command, tmp_path: Path) -> None:
+    content = build_header_reader(build_kohya_lora("blocks.0.to_k", size=(64, 64)), {"modelspec.tags": "ink, wash"})
+    file = tmp_path / "ink.safetensors"
+    file.write_bytes(content.read(0, content.size))
+    signed_in("push", file, "--type", "loras", "--tag", "own")
+    rows = [line.split("  ", 1) for line in signed_in("show", "ink").out.splitlines()]
+    assert {name: value.strip() for name, value in rows if "tags" in name} == {
+        "tags": "own",
+        "file's tags": "ink, wash",
+    }
+
+
 @pytest.mark.parametrize(
     ("tags", "added", "removed", "left", "absent"),
     [

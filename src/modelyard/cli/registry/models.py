@@ -20,6 +20,7 @@ from modelyard.cli.terminal.formatting import (
     shorten_path,
 )
 from modelyard.cli.terminal.model_details import (
+    METADATA_NAMES,
     OWN_LINES,
     BaseModelOption,
     TriggerWordsOption,
@@ -137,7 +138,7 @@ def _format_details(model: Model, hashes: ModelHashes | None = None, *, all_tags
         ("labels", ", ".join(model.required_labels)),
         ("machines", _describe_machines(model)),
         *(
-            (name.replace("_", " "), _format_metadata(value))
+            (METADATA_NAMES.get(name, name.replace("_", " ")), _format_metadata(value))
             for name, value in model.metadata.items()
             if name not in OWN_LINES
         ),

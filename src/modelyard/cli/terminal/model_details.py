@@ -33,6 +33,8 @@ _SOURCES = {
 _SHOWN_TAGS = 3
 # What the file says is a field of the record, unless a person has entered something else.
 OWN_LINES = ("base_model", "base_source", "trigger_words")
+# Metadata of the file that has the name of a field of the record, which a search finds.
+METADATA_NAMES = {"tags": "file's tags"}
 
 
 def split_words(text: str) -> list[str]:
