@@ -22,9 +22,10 @@ from modelyard.server.uploads.tables import BlobRow, UploadRow
 from modelyard.server.uploads.verification_queue import check_verification_queue
 from modelyard.wire import problems
 from modelyard.wire.folders.manifest import FolderFile
+from tests.server.environments import only_on
 from tests.server.harness import ApiCaller, Harness, hash_of, make_model_file
 from tests.server.models.folders.folder_push import build_body, make_folder, register, upload
-from tests.server.query_plans import record_queries, record_statements
+from tests.server.query_plans import count_sqlite_steps, record_queries, record_statements
 
 
 def test_list_files_while_the_model_moves_on_stays_at_the_version_of_the_first_page(team: ApiCaller) -> None:
@@ -153,8 +154,26 @@ def test_register_folder_sends_as_many_statements_for_many_files_as_for_few(
     many = _record_use(shared_registry, team_id, 40)  # the team has two of them, which are pickles
     known = _record_use(shared_registry, team_id, 40)
 
-    # Content of the team needs its metadata, and the new objects are discarded.
+    # The new objects of content that the team has are discarded.
     assert max(len(many), len(known)) <= len(few) + 5, (few, many, known)
+
+
+@only_on("sqlite", reason="it counts SQLite's steps: PostgreSQL chooses its plan by statistics")
+def test_register_folder_costs_the_same_however_many_files_of_others_have_its_content(
+    registry_without_jobs: Harness,
+) -> None:
+    database, team = registry_without_jobs.resources.database, registry_without_jobs.create_team()
+    text, steps = b"the same", list[int]()
+    for number, count in enumerate((2, 500)):
+        register(team, {f"{index}.txt": text for index in range(count)}, f"diffusers/{number}")
+        [file, *_] = _add_uploads(registry_without_jobs, _find_id(team), 1)
+        known = FolderFile("a.txt", hashlib.sha256(text).hexdigest(), len(text))
+        content = UploadedContent(file.upload.storage_key, len(text), Digest(known.sha256, "0" * 64))
+        file = CheckedFile(known, "data", file.upload, content, 0)
+        with count_sqlite_steps(database.engine) as counted, database.writing(_find_id(team)) as session:
+            use_file_uploads(session, _find_id(team), [file], new_id())
+        steps.append(counted.steps)
+    assert steps[1] < steps[0] + 500, steps
 
 
 def test_presign_files_of_a_folder_reserves_quota_after_their_urls_expired(
