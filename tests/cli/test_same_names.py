@@ -115,7 +115,7 @@ def test_machine_that_runs_without_the_name_of_its_key_gets_the_command_with_tha
     refused = process("agent", "run", "--once")
 
     line = next(line for line in refused.err.splitlines() if "the name that its key belongs to" in line)
-    assert shlex.split(line.partition(": ")[2]) == ["modelyard", "agent", "run", "--agent-id", "render-01"]
+    assert shlex.split(line.partition(": ")[2]) == ["modelyard", "agent", "run", "--once", "--agent-id", "render-01"]
     assert "it is the machine's 'render-01'" in process("agent", "doctor").out
 
 

@@ -96,7 +96,7 @@ def _requiring_answers() -> Iterator[None]:
             raise
         typer.echo(err=True)
         raise typer.BadParameter(
-            "The question got no answer. Answer it in a terminal, or by an option, such as --yes."
+            "The question got no answer. Answer it in a terminal, or by an option or argument, which --help lists."
         ) from None
 
 

@@ -12,7 +12,7 @@ from modelyard.comfyui.quoting import quoted
 from modelyard.sync.apply.errors import NotPlaced
 from modelyard.sync.desired import DesiredModel
 from modelyard.sync.inventory.folder_lists import FolderLists
-from modelyard.transfer.errors import RetriesExhausted, TransferFailed, Unreachable
+from modelyard.transfer.errors import TransferFailed, is_without_response
 from modelyard.transfer.thread_pool import Result, ThreadPool
 from modelyard.wire.agents.manifests import ManifestEntry
 from modelyard.wire.folders.manifest import (
@@ -129,7 +129,7 @@ class FolderSources:
             files = await self._request_list(entry)
         except (Problem, TransferFailed) as failure:
             reason = f"Its list of files cannot be read: {failure}"
-            if _is_without_response(failure):
+            if is_without_response(failure):
                 self._unreachable_reason = reason
             return reason
         if files is None or get_file_hash(build_manifest(files)) != f"sha256:{sha256}":
@@ -162,11 +162,6 @@ class FolderSources:
                     return None
                 files.append(FolderFile(file.path, match[1], file.file_size))
         return tuple(sort_files(files)) if is_encodable(files) else None
-
-
-def _is_without_response(failure: Problem | TransferFailed) -> bool:
-    """Return whether the registry did not respond, so that requests for other lists would fail too."""
-    return isinstance(failure.last if isinstance(failure, RetriesExhausted) else failure, Unreachable)
 
 
 async def _run_in_thread(work: Callable[[], Result]) -> Result:

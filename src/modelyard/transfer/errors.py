@@ -57,6 +57,11 @@ class RetriesExhausted(Unreachable):
         self.store = last.store
 
 
+def is_without_response(failure: Exception) -> bool:
+    """Return whether a peer did not respond, so that other requests to it would fail too."""
+    return isinstance(failure.last if isinstance(failure, RetriesExhausted) else failure, Unreachable)
+
+
 class BadAddress(TransferFailed):
     """A URL is unusable. Retrying does not help; only another URL does."""
 

@@ -142,10 +142,33 @@ def test_version_of_a_collection_that_is_deleted_meanwhile_is_refused(winter: Wi
         winter.add(lambda: ok(winter.team.delete(winter.path)))
 
 
-def test_version_of_a_member_is_refused_if_the_collection_is_pinned_meanwhile(winter: Winter) -> None:
+@pytest.fixture
+def of_member(shared_registry: Harness, team: ApiCaller) -> Winter:
+    """A collection of a member of the team."""
+    return Winter(shared_registry, shared_registry.create_member("member", team))
+
+
+def test_version_of_a_member_is_refused_if_the_collection_is_pinned_meanwhile(
+    of_member: Winter, team: ApiCaller
+) -> None:
     with pytest.raises(problems.RoleTooLow):
-        winter.add(lambda: ok(winter.team.put(winter.path, is_pinned=True)), Role.MEMBER)
-    assert winter.list_versions() == [1]
+        of_member.add(lambda: ok(team.put(of_member.path, is_pinned=True)), Role.MEMBER)
+    assert of_member.list_versions() == [1]
+
+
+def test_version_of_a_member_who_becomes_a_viewer_meanwhile_is_refused(of_member: Winter, team: ApiCaller) -> None:
+    member = f"/members/{of_member.team.user_id}"
+    with pytest.raises(problems.RoleTooLow):
+        of_member.add(lambda: ok(team.put(member, member_role="viewer")), Role.MEMBER)
+    assert of_member.list_versions() == [1]
+
+
+def test_collection_of_a_member_who_is_removed_meanwhile_is_refused(of_member: Winter, team: ApiCaller) -> None:
+    of_member.database.after_reading = lambda: ok(team.delete(f"/members/{of_member.team.user_id}"))
+    new = NewCollection.model_validate({"name": "Summer", "model_list": [{"model_id": of_member.ink}]})
+    with pytest.raises(problems.NotAMember):
+        create_collection(of_member.database.as_database(), build_context(of_member.team, Role.MEMBER), new)
+    assert [each["name"] for each in team.get("/collections").json()["collection_list"]] == ["Winter"]
 
 
 def test_version_is_added_though_its_model_changes_before_each_transaction(winter: Winter) -> None:

@@ -203,3 +203,27 @@ def test_import_next_while_one_of_two_workers_imports_leaves_the_other_to_other_
     assert owner.get(f"/imports/{first_id}").json()["import_state"] == "done"
     assert importer.import_next() is True
     assert second.get(f"/imports/{second_id}").json()["import_state"] == "done"
+
+
+def test_import_next_while_two_people_occupy_two_of_three_workers_leaves_the_third_to_others(
+    stopped: Stopped, fakes: FakeSources, link: str, large: bytes
+) -> None:
+    registry, importer, begun, leased = stopped.registry, stopped.create_importer(workers=3), list[int](), list[bool]()
+    people, other = [stopped.owner, registry.create_team()], registry.create_other_team()
+    for person in people:
+        for number in range(2):
+            start(person, link, model_path=f"loras/{number}.safetensors")
+
+    def run_another_worker() -> None:
+        """Run what the other workers would run while the sources hold the rest of the first two files."""
+        begun.append(1)
+        if len(begun) == 1:
+            importer.import_next()
+        if len(begun) == 2:
+            leased.append(importer.import_next())
+            start(other, link)
+            leased.append(importer.import_next())
+
+    fakes.storage.on_bytes = _call_after(1, run_another_worker)
+    assert importer.import_next() is True
+    assert leased == [False, True]

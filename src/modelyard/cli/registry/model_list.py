@@ -65,7 +65,10 @@ def ls(
     from modelyard.wire.model_filter import ModelFilter
     from modelyard.wire.search.grammar import quote_word
 
-    searched = [*(words or []), *([] if tag is None else [f"tag:{quote_word(tag)}"])]
+    if tag is not None and (not tag.strip() or '"' in tag):
+        raise typer.BadParameter("Use a tag that is not empty and has no quotation mark.", param_hint="--tag")
+    # First, so that no word in open quotes takes it in.
+    searched = [*([] if tag is None else [f"tag:{quote_word(tag)}"]), *(words or [])]
     options = {
         "q": " ".join(searched) or None,
         "model_type": model_type,

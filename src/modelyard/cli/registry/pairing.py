@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 def describe_name_in_use(name: str) -> str:
     """Return the warning that a machine is paired with a name that the team has already."""
     return (
-        f"The team has a machine named {name} already. If it is another one, this one is refused while that one runs,"
-        f" and ends its key when it uses the name after that. To keep both, give this one another name before it runs"
-        f" as {name}: modelyard agent run --agent-id NAME, or install it again with --agent-id NAME."
+        f"The team has a machine named {name} already. If it is another one, this one is refused while that one runs;"
+        f" once that one has stopped, this one may take the name, and that one's key ends. To keep both, give this one"
+        f" another name before it runs as {name}: modelyard agent run --agent-id NAME, or install it again with"
+        " --agent-id NAME."
     )
 
 

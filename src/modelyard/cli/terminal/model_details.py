@@ -48,15 +48,20 @@ def split_tags(texts: Sequence[str]) -> list[str]:
 
 
 def change_tags(tags: Sequence[str], added: Sequence[str], removed: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return a model's tags after a change, and the removed ones that it does not have; letter case is ignored.
+    """Return a model's tags after a change, and the removed ones that it does not have.
 
-    A stored tag with a comma is removed by its whole text.
+    Letter case is ignored, and so are spaces around tags. A stored tag with a comma is removed by its whole text.
     """
-    known = {tag.casefold() for tag in tags}
-    dropped = [word for text in removed for word in ([text] if text.casefold() in known else split_words(text))]
-    spellings = {word.casefold() for word in dropped}
-    left = [tag for tag in [*tags, *split_tags(added)] if tag.casefold() not in spellings]
-    return left, [word for word in dropped if word.casefold() not in known]
+    known = {_fold(tag) for tag in tags}
+    dropped = [word for text in removed for word in ([text] if _fold(text) in known else split_words(text)) if word]
+    spellings = {_fold(word) for word in dropped}
+    left = [tag for tag in [*tags, *split_tags(added)] if _fold(tag) not in spellings]
+    return left, [word for word in dropped if _fold(word) not in known]
+
+
+def _fold(tag: str) -> str:
+    """Return what all spellings of a tag share; older releases stored spaces around tags."""
+    return tag.strip().casefold()
 
 
 def format_model_details(model: Model, *, all_tags: bool = False) -> list[tuple[str, str]]:

@@ -257,7 +257,7 @@ def _build_start_options(terminal: Terminal, *, pair_first: bool = False, **flag
     except NoKey:
         if not pair_first:
             raise
-        pair_this_machine(terminal)
+        pair_this_machine(terminal, **flags)
         settings = read_agent_settings(terminal, **flags)
         credentials = key_store.get_credentials(settings)
     of_same_registry = settings.model_copy(update={"url": credentials.url})

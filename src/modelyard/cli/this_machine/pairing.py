@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from modelyard.wire.credentials import PairingState
 
 
-def pair_this_machine(terminal: Terminal) -> str:
+def pair_this_machine(terminal: Terminal, **flags: object) -> str:
     """Pair this machine, store its key, and return the machine's name; waits for a user.
 
-    The registry is that of the settings, or else the one that the machine was paired with last.
+    The registry is that of the settings, or else the one that the machine was paired with last. ``flags`` are as in
+    ``read_agent_settings``.
 
     Raises:
         BadParameter: neither names a registry.
@@ -32,13 +33,13 @@ def pair_this_machine(terminal: Terminal) -> str:
     from modelyard.agent.state_folder import find_agent_of_team, list_agent_ids
     from modelyard.client.api.urls import normalize_url
 
-    before, known = read_agent_settings(terminal), list_agent_ids(terminal.settings.state_dir)
+    before, known = read_agent_settings(terminal, **flags), list_agent_ids(terminal.settings.state_dir)
     key_store = AgentKeyStore(terminal.settings.profile_file, terminal.output.warn)
     url = before.url or key_store.find_url()
     if url is None:
         raise typer.BadParameter("Name the registry: modelyard agent pair --url URL")
     name_use = _find_name_use(terminal, key_store, before, has_run=before.agent_id in known)
-    _check_running_agents(terminal, name_use.other)
+    _check_running_agents(terminal, url, name_use.other)
     if name_use.other is not None:
         terminal.output.warn(describe_name_in_use(name_use.other))
     keys = _request_keys(terminal, url, None if name_use.is_own else before.agent_id)
@@ -52,7 +53,7 @@ def pair_this_machine(terminal: Terminal) -> str:
     key_store.save_key(address, keys.agent_key, choose_name(confirmed, former, known))
     if former in known and (former != before.agent_id or confirmed not in (None, former)):
         terminal.output.warn(f"This machine has run as {former} before, and keeps that name.")
-    name = read_agent_settings(terminal).agent_id
+    name = read_agent_settings(terminal, **flags).agent_id
     is_own = name_use.is_own or former != before.agent_id
     other = None if is_own else _ask_name_use(terminal, url, keys.agent_key, name, has_run=False).other
     if other not in (None, name_use.other):
@@ -77,8 +78,8 @@ def _request_keys(terminal: Terminal, url: str, agent_id: str | None) -> Pairing
         raise RegistryUnreachable(str(failure)) from failure
 
 
-def _check_running_agents(terminal: Terminal, used_name: str | None) -> None:
-    """Check that no agent runs here whose name another machine uses: it would take up the new key with that name.
+def _check_running_agents(terminal: Terminal, url: str, used_name: str | None) -> None:
+    """Check that no agent of this registry runs here whose name another machine uses: it would take up the new key.
 
     ``used_name`` is such a name, if one is known; an agent may also have heard that another one reports as it.
 
@@ -86,9 +87,10 @@ def _check_running_agents(terminal: Terminal, used_name: str | None) -> None:
         ValueError: one runs.
     """
     from modelyard.agent.state_folder import StateFolder, read_statuses
+    from modelyard.client.api.urls import normalize_url
 
     for agent_id, status in read_statuses(terminal.settings.state_dir):
-        is_shared = agent_id == used_name or status.is_reported_by_two
+        is_shared = status.url == normalize_url(url) and (agent_id == used_name or status.is_reported_by_two)
         if is_shared and StateFolder(terminal.settings.state_dir, agent_id).is_running():
             raise ValueError(
                 f"An agent runs here as {agent_id}, as another machine does. It would take up the new key, and the"

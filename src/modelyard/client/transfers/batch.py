@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from modelyard.client.transfers.collect import PushRequest
-from modelyard.client.transfers.push import IdentifiedFile, PreparedPush, Pusher, PushFailed, PushResult
+from modelyard.client.transfers.push import DoubtfulPush, IdentifiedFile, PreparedPush, Pusher, PushFailed, PushResult
 from modelyard.transfer.errors import TransferFailed, Unreachable
 from modelyard.transfer.thread_pool import run_all, run_concurrently
 from modelyard.wire.problems import Problem, SessionEnded, Unauthenticated
 
 OnResult = Callable[[PushResult], None]
 Result = TypeVar("Result")
+Prepared = PreparedPush | DoubtfulPush
 
 # A team may have 1,000 unfinished uploads, and other members push as well. Of two batches at a time.
 _PREPARED_AT_ONCE = 100
@@ -29,14 +30,14 @@ async def push_all(pusher: Pusher, requests: Sequence[PushRequest], on_result: O
         Unreachable: the registry did not answer while files were checked; during an upload it is the file's failure.
     """
     results: list[PushResult] = []
-    prepared: list[PushResult | PreparedPush] = []
+    prepared: list[PushResult | Prepared] = []
 
     async def prepare(batch: Sequence[PushRequest]) -> None:
         """Make the checks of a batch, which is delivered next; of all files at once, as they share requests."""
         identified = await run_all([_catch(request.file, pusher.identify(request)) for request in batch])
         prepared[:] = await run_all([_prepare(pusher, each) for each in identified])
 
-    async def deliver(batch: Sequence[PushResult | PreparedPush]) -> None:
+    async def deliver(batch: Sequence[PushResult | Prepared]) -> None:
         """Upload and register a batch."""
         results.extend(await run_all([_deliver(pusher, each, on_result) for each in batch]))
 
@@ -49,7 +50,7 @@ async def push_all(pusher: Pusher, requests: Sequence[PushRequest], on_result: O
     return results
 
 
-async def _prepare(pusher: Pusher, identified: PushFailed | IdentifiedFile) -> PushResult | PreparedPush:
+async def _prepare(pusher: Pusher, identified: PushFailed | IdentifiedFile) -> PushResult | Prepared:
     """Prepare the push of an identified file, or return its failure."""
     if isinstance(identified, PushFailed):
         return identified
@@ -66,13 +67,13 @@ async def _catch(file: Path, work: Awaitable[Result]) -> Result | PushFailed:
         return PushFailed(file, failure)
 
 
-async def _deliver(pusher: Pusher, prepared: PushResult | PreparedPush, on_result: OnResult) -> PushResult:
+async def _deliver(pusher: Pusher, prepared: PushResult | Prepared, on_result: OnResult) -> PushResult:
     """Deliver a prepared push, or take the result as it is; pass the result to ``on_result`` and return it.
 
     A failure becomes a result, except that the registry does not accept the caller any more.
     """
     match prepared:
-        case PreparedPush():
+        case PreparedPush() | DoubtfulPush():
             try:
                 result: PushResult = await pusher.deliver(prepared)
             except (Unauthenticated, SessionEnded):

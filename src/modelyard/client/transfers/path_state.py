@@ -1,6 +1,7 @@
 """Compare a file with what the registry has at its model path, before anything is sent."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -202,15 +203,18 @@ def _get_status(newest: ModelVersion) -> PathStatus:
 async def wait_until_read_again(calls: BatchedCalls, found: PathState, on_poll: Callable[[], None] | None) -> PathState:
     """Return the state of a path once the registry has read a doubtful object again; any other state as it is.
 
-    Polls without a time limit. ``on_poll`` is called before each poll; None waits for nothing, as if it were intact.
+    Polls without a time limit, and rarely if answers take long, as for a folder of many files. ``on_poll`` is called
+    before each poll; None waits for nothing, as if it were intact.
     """
-    pauses = generate_pauses()
+    pauses, answer_seconds = generate_pauses(), 0.0
     while found.status == "doubtful" and found.model is not None:
         if on_poll is None:
             return replace(found, status="same")
         on_poll()
-        await asyncio.sleep(next(pauses))
+        await asyncio.sleep(max(next(pauses), 10 * answer_seconds))
+        asked = time.monotonic()
         found = replace(found, status=await _get_object_status(calls, found.model))
+        answer_seconds = time.monotonic() - asked
     return found
 
 
@@ -224,9 +228,11 @@ async def _get_object_status(calls: BatchedCalls, model: Model) -> PathStatus:
         return "same" if model.verification == "pending" else "damaged"
     try:
         if model.is_folder:
-            is_doubtful = any(file.is_doubtful for file in await list_all_files(calls.registry, model.id))
+            is_doubtful = any(
+                file.is_doubtful for file in await list_all_files(calls.registry, model.id, model.version)
+            )
         else:
-            is_doubtful = (await calls.download_ticket(model.id)).is_doubtful
+            is_doubtful = (await calls.download_ticket(model.id, model.version)).is_doubtful
     except problems.ModelDamaged:
         return "damaged"
     except problems.KeyNotAllowed:

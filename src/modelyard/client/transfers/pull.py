@@ -12,7 +12,7 @@ from modelyard.client.api.download_urls import DownloadUrls, ExpectedDownload
 from modelyard.client.api.registry import RegistryApi
 from modelyard.client.transfers.folders.pull import SMALL_BYTES, FolderTarget, download_folder
 from modelyard.transfer.download.download import DownloadTarget, download_file
-from modelyard.transfer.errors import TransferFailed, Unreachable
+from modelyard.transfer.errors import TransferFailed, is_without_response
 from modelyard.transfer.options import DEFAULT_OPTIONS, IdleConnections, TransferOptions
 from modelyard.transfer.progress import OnProgress
 from modelyard.transfer.thread_pool import run_concurrently
@@ -142,9 +142,11 @@ async def _catch(model: Model, work: Awaitable[Pulled]) -> PullResult:
     """Await the download of one model; a failure becomes a result, but those that concern all models are raised."""
     try:
         return await work
-    except (problems.Unauthenticated, problems.SessionEnded, Unreachable):
+    except (problems.Unauthenticated, problems.SessionEnded):
         raise
     except (problems.Problem, TransferFailed, ValueError, OSError) as failure:
+        if is_without_response(failure):
+            raise
         return PullFailed(model, failure)
 
 

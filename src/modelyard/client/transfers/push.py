@@ -123,6 +123,19 @@ class PreparedPush:
 
 
 @dataclass(frozen=True)
+class DoubtfulPush:
+    """A push of content whose stored object the registry reads again; then it is known whether it has to be sent."""
+
+    identified: IdentifiedFile
+    found: PathState
+
+    @property
+    def request(self) -> PushRequest:
+        """The file, and the model that it will be."""
+        return self.identified.request
+
+
+@dataclass(frozen=True)
 class PushOptions:
     """How files are pushed.
 
@@ -190,7 +203,7 @@ class Pusher:
             known_hash = await self._compute_hash(request.file)
         return IdentifiedFile(request, identity, known_hash)
 
-    async def prepare(self, identified: IdentifiedFile) -> PushSucceeded | PreparedPush:
+    async def prepare(self, identified: IdentifiedFile) -> PushSucceeded | PreparedPush | DoubtfulPush:
         """Make all checks of a push that need no upload, and plan the upload.
 
         A large file is hashed first if that may save the upload. If the team's model at that path has this content
@@ -209,7 +222,13 @@ class Pusher:
             self._calls, request, identity.size, identified.known_hash, lambda: self._compute_hash(request.file)
         )
         check_same_kind(request, found.model, is_folder=False)
-        found = await wait_until_read_again(self._calls, found, self._on_poll(request))
+        if found.status == "doubtful" and self._options.wait:
+            return DoubtfulPush(identified, found)
+        return await self._prepare_compared(identified, await wait_until_read_again(self._calls, found, None))
+
+    async def _prepare_compared(self, identified: IdentifiedFile, found: PathState) -> PushSucceeded | PreparedPush:
+        """Make the checks of ``prepare`` that follow the comparison with the registry, and plan the upload."""
+        request, identity = identified.request, identified.identity
         if found.needs_upload(request):
             await self._checks.check_file(request.file, request.model_path)
         if (pushed := await self._find_pushed(request, found)) is not None:
@@ -256,8 +275,12 @@ class Pusher:
             ticket = await follow_model(self._registry, continued, self._calls.presign_upload)
         return PreparedPush(request, found, upload, plan_upload(upload.request, ticket))
 
-    async def deliver(self, prepared: PreparedPush) -> PushSucceeded:
+    async def deliver(self, prepared: PreparedPush | DoubtfulPush) -> PushSucceeded:
         """Upload a prepared file and register it. Returns and raises as ``push``."""
+        if isinstance(prepared, DoubtfulPush):
+            found = await wait_until_read_again(self._calls, prepared.found, self._on_poll(prepared.request))
+            decided = await self._prepare_compared(prepared.identified, found)
+            return decided if isinstance(decided, PushSucceeded) else await self.deliver(decided)
         async with self._uploader.lock_record(prepared.upload, prepared.plan) as upload:
             async with self._free_jobs:
                 stored = await self._uploader.upload(upload, prepared.plan)

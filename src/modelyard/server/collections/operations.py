@@ -19,7 +19,7 @@ from modelyard.server.database.base import new_id, now
 from modelyard.server.database.decided_writes import write_decided
 from modelyard.server.database.session import Database
 from modelyard.server.http.paging import Order, Page, list_page
-from modelyard.server.teams.context import TeamContext
+from modelyard.server.teams.context import TeamContext, reload_team_context
 from modelyard.server.teams.permissions import Operation, check_permission
 from modelyard.wire import problems
 from modelyard.wire.collections import (
@@ -38,6 +38,7 @@ def create_collection(database: Database, team: TeamContext, new: NewCollection)
     """Create a collection with its version 1, and return its id.
 
     Raises:
+        NotAMember, RoleTooLow, KeyNotAllowed, Unauthenticated: see ``reload_team_context``.
         CollectionNameTaken: another collection of the team has this name.
         CollectionLimitReached: the team has ``MAX_COLLECTIONS`` of them.
         InvalidRequest: see ``decide_entries``.
@@ -57,6 +58,7 @@ def create_collection(database: Database, team: TeamContext, new: NewCollection)
 
 def _insert_collection(session: Session, team: TeamContext, new: NewCollection, entries: Sequence[Entry]) -> UUID:
     """Insert a collection with its version 1, and return its id; see ``create_collection``."""
+    team = reload_team_context(session, team, Operation.COLLECTIONS_EDIT)
     _check_name(session, team, new.name)
     _check_collection_count(session, team.team_id)
     creator = team.creator

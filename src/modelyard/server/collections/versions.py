@@ -20,7 +20,7 @@ from modelyard.server.database.base import now
 from modelyard.server.database.decided_writes import write_decided
 from modelyard.server.database.session import Database
 from modelyard.server.http.paging import Order, Page, list_page
-from modelyard.server.teams.context import TeamContext
+from modelyard.server.teams.context import TeamContext, reload_team_context
 from modelyard.server.teams.permissions import Operation, check_permission
 from modelyard.wire import problems
 from modelyard.wire.collections import (
@@ -69,6 +69,7 @@ def add_version(database: Database, team: TeamContext, collection_id: UUID, new:
     Subscribed machines get it, unless the collection is held, or they do not all have the newest version before.
 
     Raises:
+        NotAMember, RoleTooLow, KeyNotAllowed, Unauthenticated: see ``reload_team_context``.
         CollectionNotFound, RoleTooLow, KeyNotAllowed: see ``_find_collection``.
         InvalidRequest: see ``decide_entries``.
         VersionConflict: the newest version is not the one that the caller expects, and has other models.
@@ -118,6 +119,7 @@ def _insert_next_version(
     session: Session, draft: _Draft, team: TeamContext, collection_id: UUID, new: NewCollectionVersion
 ) -> AddedVersion:
     """Insert a new version, unless the newest one is the same; see ``add_version``."""
+    team = reload_team_context(session, team, Operation.COLLECTIONS_EDIT)
     collection = _find_collection(session, team, collection_id)
     newest = find_version(session, collection, collection.latest_version)
     if draft.is_known and new.note in (None, newest.note):

@@ -31,8 +31,8 @@ from modelyard.server.models.replicas import states
 from modelyard.server.models.replicas.assignments import recount_model
 from modelyard.server.models.replicas.labels import build_model_label_set
 from modelyard.server.models.tables import ModelRow, ModelVersionRow, find_shown_version
-from modelyard.server.teams.context import TeamContext
-from modelyard.server.teams.permissions import EDIT_EVERY_ROLE
+from modelyard.server.teams.context import TeamContext, reload_team_context
+from modelyard.server.teams.permissions import EDIT_EVERY_ROLE, Operation
 from modelyard.wire import problems
 from modelyard.wire.formats import find_format
 from modelyard.wire.models import ModelUpdate
@@ -121,19 +121,23 @@ def update_model(
 
     Raises:
         ModelNotFound, RoleTooLow, RecordStale
+        NotAMember, KeyNotAllowed, Unauthenticated: see ``reload_team_context``.
         KeyNotAllowed: the request of an integration key contains the status, even an unchanged one.
         ModelPathRefused, ModelPathTaken: the new path or type is not allowed, or another model has the path.
         ModelTypeUnknown: the new type is a near miss of a known one.
     """
 
     def write(session: Session, folder_paths: Collection[str]) -> ModelRow:
-        model = _update_model(session, team, model_id, change, if_match)
-        check_folder_paths(model, folder_paths)
+        current = reload_team_context(session, team, Operation.MODELS_EDIT)
+        before = find_model(session, current, model_id).model_path
+        model = _update_model(session, current, model_id, change, if_match)
+        if model.model_path != before:
+            check_folder_paths(model, folder_paths)
         return model
 
     if "model_path" not in change.model_fields_set:
         with database.writing(team.team_id) as session:
-            return write(session, [])
+            return _update_model(session, team, model_id, change, if_match)
     # A folder has up to 20,000 files in each of its versions.
     return write_decided(
         database,

@@ -117,9 +117,11 @@ def _find_unhashed_upload(session: Session, team: TeamContext, new: UploadReques
     upload = find_upload(session, team.team_id, new.storage_key)
     if upload is None or (upload.creator_kind, upload.creator_id) != (team.creator.kind, team.creator.id):
         return None
-    is_unused = upload.registered_at is None and upload.multipart_id is None and upload.blob_id is None
+    is_unused = all(each is None for each in (upload.registered_at, upload.multipart_id, upload.blob_id))
+    # Others have no bytes reserved: they would get past the limits.
+    is_reserving = upload.aborted_at is None and upload.created_at > now() - PUT_URL_LIFETIME
     is_same = (upload.file_size, upload.is_in_folder) == (new.file_size, bool(new.is_folder))
-    return upload if is_unused and is_same and upload.file_hash in (None, new.file_hash) else None
+    return upload if is_unused and is_reserving and is_same and upload.file_hash in (None, new.file_hash) else None
 
 
 def _add_upload(session: Session, team: TeamContext, new: UploadRequest) -> UploadRow:

@@ -80,7 +80,13 @@ def _lease(database: Database, account: Account, delivery_id: UUID, life: timede
         due = (
             select(WebhookDeliveryRow)
             .join(WebhookRow, WebhookRow.id == WebhookDeliveryRow.webhook_id)
-            .where(WebhookDeliveryRow.id == delivery_id, _is_due(moment), WebhookDeliveryRow.webhook_id.not_in(busy))
+            .join(TeamRow, TeamRow.id == WebhookDeliveryRow.team_id)
+            .where(
+                TeamRow.deleted_at.is_(None),
+                WebhookDeliveryRow.id == delivery_id,
+                _is_due(moment),
+                WebhookDeliveryRow.webhook_id.not_in(busy),
+            )
         )
         row = session.scalar(due.with_for_update(skip_locked=True, of=WebhookDeliveryRow))
         if row is None:

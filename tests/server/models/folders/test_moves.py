@@ -7,7 +7,7 @@ import pytest
 
 from modelyard.server.models.operations import update_model
 from modelyard.wire.models import ModelUpdate
-from modelyard.wire.problems import ModelNotFound, ModelPathRefused
+from modelyard.wire.problems import ModelNotFound, ModelPathRefused, RoleTooLow
 from tests.server.collections.test_rollout_queries import build_context
 from tests.server.harness import ApiCaller, Harness
 from tests.server.models.folders.folder_push import PATH, make_folder, register
@@ -79,3 +79,26 @@ def test_move_of_a_folder_that_is_moved_meanwhile_counts(shared_registry: Harnes
     model_id = register(team, make_folder())
     move(shared_registry, team, model_id, DEEP, lambda: team.put(f"/models/{model_id}", model_path="diffusers/other"))
     assert get_path(team, model_id) == DEEP
+
+
+def test_change_of_a_folder_that_names_its_path_again_is_not_measured_at_another_one(team: ApiCaller) -> None:
+    # With the path as it is sent, the longest one has 396 bytes; ComfyUI's name of the type has twelve more.
+    folder, files = f"unet/{'c' * 120}/{'d' * 120}", make_folder()
+    name = "/".join(["a" * 100, "b" * (396 - len(f"{folder}/") - 101 - len(".txt"))]) + ".txt"
+    model_id = register(team, files | {name: b"long"}, folder)
+    named = team.put(f"/models/{model_id}", model_path=get_path(team, model_id), tags=["ink"])
+    assert (named.status_code, team.get(f"/models/{model_id}").json()["tags"]) == (200, ["ink"])
+
+
+def test_move_by_a_member_who_becomes_a_viewer_meanwhile_is_refused(shared_registry: Harness, team: ApiCaller) -> None:
+    member = shared_registry.create_member("member", team)
+    model_id = register(member, make_folder())
+    with pytest.raises(RoleTooLow):
+        move(
+            shared_registry,
+            member,
+            model_id,
+            DEEP,
+            lambda: team.put(f"/members/{member.user_id}", member_role="viewer"),
+        )
+    assert get_path(team, model_id) == PATH

@@ -3,8 +3,12 @@
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
+from modelyard.server.database.base import now
 from modelyard.server.settings import Settings
+from modelyard.server.uploads.limits import PUT_URL_LIFETIME
+from modelyard.server.uploads.tables import UploadRow
 from tests.server.environments import only_on
 from tests.server.harness import ApiCaller, Harness, hash_of, make_model_file
 
@@ -98,7 +102,7 @@ def test_presign_of_known_content_continues_an_upload_that_was_presigned_without
     assert team.post("/models", **body).status_code == 201
 
 
-@pytest.mark.parametrize("other", ["size", "hash", "person", "registered", "begun", "unknown"])
+@pytest.mark.parametrize("other", ["size", "hash", "person", "registered", "begun", "aborted", "expired", "unknown"])
 def test_presign_ignores_the_storage_key_of_another_upload(
     shared_registry: Harness, team: ApiCaller, other: str
 ) -> None:
@@ -110,9 +114,15 @@ def test_presign_ignores_the_storage_key_of_another_upload(
     if other == "registered":
         key = asking.upload(content)
         assert asking.post("/models", **asking.new_model(content, storage_key=key)).status_code == 201
-    if other == "begun":
-        body = {"storage_key": key, "file_size": len(content)}
-        assert asking.post("/uploads/multipart/initiate", **body).status_code == 200
+    if other in ("begun", "aborted"):
+        begun = asking.post("/uploads/multipart/initiate", storage_key=key, file_size=len(content)).json()
+        if other == "aborted":
+            named = {"storage_key": key, "upload_id": begun["upload_id"]}
+            assert asking.post("/uploads/multipart/abort", **named).status_code == 204
+    if other == "expired":
+        with shared_registry.resources.database.writing() as session:
+            expired = update(UploadRow).where(UploadRow.storage_key == key)
+            session.execute(expired.values(created_at=now() - PUT_URL_LIFETIME))
     if other == "unknown":
         key = key[:-4] + "0000"
     ticket = team.presign(content, "loras/two.safetensors", file_hash=hash_of(content), storage_key=key).json()

@@ -69,8 +69,11 @@ function applyTagChange(field: TagChange['field'], words: string[], add: string[
 /** Return whether a word is among others: labels exactly, tags in any letter case, as the registry compares them. */
 function hasWord(field: TagChange['field'], words: string[], word: string): boolean {
   if (field === 'required_labels') return words.includes(word)
-  return words.some((other) => other.toLowerCase() === word.toLowerCase())
+  return words.some((other) => foldTag(other) === foldTag(word))
 }
+
+/** Return what all spellings of a tag share; older releases stored spaces around tags. */
+const foldTag = (tag: string) => tag.trim().toLowerCase()
 
 async function updateLatest(id: string, fields: (now: Model) => ModelUpdate): Promise<void> {
   for (let tries = 0; ; tries += 1) {

@@ -109,7 +109,7 @@ _MACHINE: Table = {
     KeyRefused: (
         NOT_SIGNED_IN,
         (
-            "Use the name that its key belongs to: modelyard agent run --agent-id {key_name}",
+            "Use the name that its key belongs to: {again:--agent-id {raw[key_name]}}",
             "Pair this machine again: modelyard agent pair --url {url}",
             "Then, if {used_name} is another machine, run this one with another name: modelyard agent run --agent-id"
             " NAME",

@@ -19,7 +19,7 @@ from modelyard.wire import problems
 
 _PIECE = 1 << 18
 _READ_AHEAD = 8 << 20
-# A client that receives less than 1 MiB in five minutes is taken as stalled.
+# A client that takes less than a piece in five minutes counts as stalled.
 _STALLED_SECONDS = 300.0
 
 

@@ -131,7 +131,9 @@ async function runUpload(id: number): Promise<void> {
   runs.set(id, run)
   updateItem(id, { stage: 'working' })
   try {
-    const delivered = await uploadFile(run, await takeTicket(id))
+    const ticket = await takeTicket(id)
+    run.signal.throwIfAborted()
+    const delivered = await uploadFile(run, ticket)
     rememberUploaded(run.item, delivered.modelId)
     updateItem(id, { stage: 'verifying', ...delivered, note: '', rate: 0, activity: undefined })
     void waitForVerification(id)
