@@ -11,7 +11,7 @@ from modelyard.cli.terminal.progress import Lines, NoProgress, Stage, format_pro
 from modelyard.cli.terminal.progress_bars import choose_rows, format_bar_row
 from modelyard.cli.terminal.totals import Totals
 from modelyard.cli.transfers.summary import format_summary
-from modelyard.client.transfers.push import AwaitingVerification
+from modelyard.client.transfers.push_results import AwaitingVerification
 from modelyard.transfer.progress import Hashed, Resumed, Retrying, Sent
 
 INK = Path("models/ink.safetensors")

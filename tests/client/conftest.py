@@ -7,7 +7,8 @@ import pytest
 
 from modelyard.client.api.registry import RegistryApi
 from modelyard.client.settings import ClientSettings
-from modelyard.client.transfers.push import Pusher, PushEvent
+from modelyard.client.transfers.push import Pusher
+from modelyard.client.transfers.push_results import PushEvent
 from tests.client.scripted_server import Responses, run_scripted_server
 from tests.client.server_process import Server, Team, run_server
 

@@ -8,7 +8,8 @@ from modelyard.client.api.registry import RegistryApi
 from modelyard.client.settings import ClientSettings
 from modelyard.client.transfers.collect import Notes, PushRequest
 from modelyard.client.transfers.pull import Destination, Pulled, pull
-from modelyard.client.transfers.push import Pusher, PushEvent
+from modelyard.client.transfers.push import Pusher
+from modelyard.client.transfers.push_results import PushEvent
 from modelyard.transfer.progress import Sent, ignore_progress
 from modelyard.wire.models import Model
 from tests.client.model_files import write_model_file

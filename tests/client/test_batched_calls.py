@@ -17,7 +17,8 @@ from modelyard.client.imports import EndedImport, RefusedImport, run_imports
 from modelyard.client.settings import ClientSettings
 from modelyard.client.transfers.batch import push_all
 from modelyard.client.transfers.collect import Notes, PushRequest
-from modelyard.client.transfers.push import Pusher, PushSucceeded
+from modelyard.client.transfers.push import Pusher
+from modelyard.client.transfers.push_results import PushSucceeded
 from modelyard.transfer.errors import BadResponse
 from modelyard.wire import problems
 from modelyard.wire.imports.jobs import NewImport

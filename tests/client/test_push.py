@@ -9,7 +9,8 @@ import pytest
 from modelyard.client.api.registry import RegistryApi
 from modelyard.client.settings import ClientSettings
 from modelyard.client.transfers.batch import push_all
-from modelyard.client.transfers.push import PreparedPush, Pusher, PushEvent, PushFailed, PushOptions, PushResult
+from modelyard.client.transfers.push import PreparedPush, Pusher, PushOptions
+from modelyard.client.transfers.push_results import PushEvent, PushFailed, PushResult
 from modelyard.client.transfers.resume_store import ResumeRecord, ResumeStore
 from modelyard.transfer.limited_transfer import LimitedTransfer
 from modelyard.transfer.limiter import Limiter

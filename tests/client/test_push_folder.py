@@ -21,7 +21,8 @@ from modelyard.client.transfers.folders.contents import (
 )
 from modelyard.client.transfers.folders.push import plan_folder, push_folder
 from modelyard.client.transfers.path_state import OtherKindOfModel
-from modelyard.client.transfers.push import Pusher, PushEvent, PushOptions, PushSucceeded
+from modelyard.client.transfers.push import Pusher, PushOptions
+from modelyard.client.transfers.push_results import PushEvent, PushSucceeded
 from modelyard.transfer.options import BandwidthLimit, TransferOptions
 from modelyard.transfer.progress import Sent
 from modelyard.wire import problems

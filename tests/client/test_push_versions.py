@@ -12,7 +12,8 @@ from modelyard.client.settings import ClientSettings
 from modelyard.client.transfers.collect import ModelOverrides, build_version_request
 from modelyard.client.transfers.moved_models import follow_model
 from modelyard.client.transfers.path_state import VersionNotCurrent
-from modelyard.client.transfers.push import PreparedPush, Pusher, PushEvent, PushOptions
+from modelyard.client.transfers.push import PreparedPush, Pusher, PushOptions
+from modelyard.client.transfers.push_results import PushEvent
 from modelyard.client.transfers.verification import find_verified_version
 from modelyard.transfer.progress import Sent
 from modelyard.wire import problems

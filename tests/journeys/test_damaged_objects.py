@@ -16,7 +16,8 @@ from modelyard.client.api.registry import RegistryApi
 from modelyard.client.resolve_models import find_model
 from modelyard.client.settings import ClientSettings
 from modelyard.client.transfers.collect import ModelOverrides, build_version_request
-from modelyard.client.transfers.push import Pusher, PushSucceeded
+from modelyard.client.transfers.push import Pusher
+from modelyard.client.transfers.push_results import PushSucceeded
 from modelyard.wire.models import ModelUpdate
 from tests.client.model_folders import write_model_folder
 from tests.journeys.agent_processes import FilePoller, Machine, create_machine

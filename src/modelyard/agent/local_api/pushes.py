@@ -24,7 +24,8 @@ from modelyard.client.profile import Profile, ProfileFile
 from modelyard.client.settings import ClientSettings
 from modelyard.client.transfers.collect import PushRequest
 from modelyard.client.transfers.path_state import VersionNotCurrent
-from modelyard.client.transfers.push import Pusher, PushSucceeded
+from modelyard.client.transfers.push import Pusher
+from modelyard.client.transfers.push_results import PushSucceeded
 from modelyard.comfyui.layout import Install
 from modelyard.transfer.errors import TransferFailed
 from modelyard.wire.problems import KeyNotAllowed, NotAMember, Problem, SessionEnded, Unauthenticated

@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 from modelyard.agent.local_api.http import LocalProblem
 from modelyard.agent.local_api.shapes import PushedModel, PushedWorkflow, PushProgress
-from modelyard.client.transfers.push import AwaitingVerification, PushEvent
+from modelyard.client.transfers.push_results import AwaitingVerification, PushEvent
 from modelyard.transfer.progress import Hashed, Sent
 
 MAX_PUSHES = 4

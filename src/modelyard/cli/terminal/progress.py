@@ -13,7 +13,7 @@ from modelyard.cli.terminal.formatting import format_duration, format_size
 from modelyard.cli.terminal.interrupting import set_stop_description
 from modelyard.cli.terminal.output import Output
 from modelyard.cli.terminal.totals import TOTAL, Totals
-from modelyard.client.transfers.push import AwaitingVerification, PushEvent
+from modelyard.client.transfers.push_results import AwaitingVerification, PushEvent
 from modelyard.transfer.progress import Hashed, Received, Resumed, Retrying, Sent, Verified
 
 if TYPE_CHECKING:

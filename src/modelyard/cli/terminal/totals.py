@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from modelyard.cli.terminal.formatting import escape_unprintable
-from modelyard.client.transfers.push import PushEvent
+from modelyard.client.transfers.push_results import PushEvent
 from modelyard.transfer.progress import Received, Sent
 
 # What the row for all files begins with.

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from modelyard.client.api.registry import RegistryApi
     from modelyard.client.transfers.collect import ModelOverrides, PushRequest, RejectedFile
-    from modelyard.client.transfers.push import PushResult
+    from modelyard.client.transfers.push_results import PushResult
 
 Name = Annotated[
     str | None, typer.Option(help="A display name; by default the file's name, or that of the model at the path.")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from modelyard.client.api.registry import RegistryApi
     from modelyard.client.transfers.collect import PushRequest
     from modelyard.client.transfers.folders.contents import FolderContents, FolderRequest
-    from modelyard.client.transfers.push import PushResult
+    from modelyard.client.transfers.push_results import PushResult
 
 # Files that are left out; more are only counted.
 _MAX_NAMES = 5
@@ -69,7 +69,8 @@ def _push(terminal: Terminal, request: FolderRequest, settings: PushSettings) ->
     """Push a folder with a progress display, and return its result."""
     from modelyard.cli.terminal.progress import show_progress
     from modelyard.client.transfers.folders.push import push_folder
-    from modelyard.client.transfers.push import PushFailed, PushOptions
+    from modelyard.client.transfers.push import PushOptions
+    from modelyard.client.transfers.push_results import PushFailed
     from modelyard.transfer.errors import TransferFailed
     from modelyard.wire.problems import Problem, SessionEnded, Unauthenticated
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from modelyard.cli.terminal.terminal import Terminal
     from modelyard.client.transfers.collect import PushRequest, RejectedFile
-    from modelyard.client.transfers.push import PushFailed, PushResult, PushSucceeded
+    from modelyard.client.transfers.push_results import PushFailed, PushResult, PushSucceeded
 
 
 # In the order of the summary.
@@ -24,7 +24,7 @@ _OUTCOMES = ("registered", "new version", "already there", "refused", "failed")
 def report_rejected(terminal: Terminal, selected: Sequence[PushRequest | RejectedFile]) -> list[PushFailed]:
     """Print why the rejected files among ``selected`` cannot be pushed, and return their results."""
     from modelyard.client.transfers.collect import RejectedFile
-    from modelyard.client.transfers.push import PushFailed
+    from modelyard.client.transfers.push_results import PushFailed
 
     results = [PushFailed(each.file, each.error) for each in selected if isinstance(each, RejectedFile)]
     for result in results:
@@ -38,7 +38,7 @@ def print_result(terminal: Terminal, result: PushResult) -> None:
     An error that is a bug is raised.
     """
     from modelyard.cli.terminal.errors import explain_failure
-    from modelyard.client.transfers.push import PushFailed, PushSucceeded
+    from modelyard.client.transfers.push_results import PushFailed, PushSucceeded
 
     match result:
         case PushFailed(file, error):
@@ -77,7 +77,7 @@ def _describe_same_version(terminal: Terminal, result: PushSucceeded) -> str:
 
 def print_summary(terminal: Terminal, results: Sequence[PushResult], seconds: float) -> None:
     """Print on standard error what became of several files; nothing for a single one."""
-    from modelyard.client.transfers.push import PushSucceeded
+    from modelyard.client.transfers.push_results import PushSucceeded
 
     succeeded = [result for result in results if isinstance(result, PushSucceeded)]
     outcomes = sorted(map(get_outcome, results), key=_OUTCOMES.index)
@@ -89,7 +89,7 @@ def print_summary(terminal: Terminal, results: Sequence[PushResult], seconds: fl
 def get_outcome(result: PushResult) -> str:
     """Return what became of a file: ``refused`` if the same push would be again, ``failed`` if it need not be."""
     from modelyard.cli.terminal.remedies.exit_codes import REFUSED, USAGE
-    from modelyard.client.transfers.push import PushSucceeded
+    from modelyard.client.transfers.push_results import PushSucceeded
 
     if isinstance(result, PushSucceeded):
         return result.outcome
@@ -100,7 +100,7 @@ def get_exit_code(result: PushResult) -> int:
     """Return 0 for a success, else the exit code of the failure."""
     from modelyard.cli.terminal.errors import explain_failure
     from modelyard.cli.terminal.remedies.exit_codes import OTHER
-    from modelyard.client.transfers.push import PushSucceeded
+    from modelyard.client.transfers.push_results import PushSucceeded
 
     if isinstance(result, PushSucceeded):
         return 0
@@ -111,7 +111,7 @@ def get_exit_code(result: PushResult) -> int:
 def build_document(result: PushResult) -> dict[str, object]:
     """Return the JSON object of a file's result; its ``error`` is None for a success or an unknown class of error."""
     from modelyard.cli.terminal.errors import explain_failure
-    from modelyard.client.transfers.push import PushSucceeded
+    from modelyard.client.transfers.push_results import PushSucceeded
 
     if isinstance(result, PushSucceeded):
         picture = result.picture
@@ -136,7 +136,7 @@ def get_next_version(result: PushResult) -> int | None:
 
     Also None for a file whose name files of many models have: the model at the path is probably another one.
     """
-    from modelyard.client.transfers.push import PushFailed
+    from modelyard.client.transfers.push_results import PushFailed
     from modelyard.wire.problems import ModelPathTaken
 
     if isinstance(result, PushFailed) and isinstance(result.error, ModelPathTaken):
@@ -151,7 +151,7 @@ def build_question(terminal: Terminal, result: PushResult) -> str:
 
     If it is the same as an earlier version, the question has the command that goes back to that one.
     """
-    from modelyard.client.transfers.push import PushFailed
+    from modelyard.client.transfers.push_results import PushFailed
     from modelyard.wire.problems import Problem
 
     facts = result.error.facts if isinstance(result, PushFailed) and isinstance(result.error, Problem) else {}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from modelyard.client.api.registry import RegistryApi
     from modelyard.client.transfers.collect import PushRequest
     from modelyard.client.transfers.folders.contents import FolderContents, FolderRequest
-    from modelyard.client.transfers.push import PushFailed
+    from modelyard.client.transfers.push_results import PushFailed
 
 
 def print_file_plans(terminal: Terminal, selected: Sequence[PushRequest | RejectedFile], *, sidecars: bool) -> int:

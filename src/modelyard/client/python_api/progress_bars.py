@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from modelyard.client.transfers.push import PushEvent
+from modelyard.client.transfers.push_results import PushEvent
 from modelyard.transfer.progress import Hashed, Received, Sent, ignore_progress
 
 OnEvent = Callable[[PushEvent], None]

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from modelyard.client.transfers.collect import PushRequest
-from modelyard.client.transfers.push import DoubtfulPush, IdentifiedFile, PreparedPush, Pusher, PushFailed, PushResult
+from modelyard.client.transfers.push import DoubtfulPush, IdentifiedFile, PreparedPush, Pusher
+from modelyard.client.transfers.push_results import PushFailed, PushResult
 from modelyard.transfer.errors import TransferFailed, Unreachable
 from modelyard.transfer.thread_pool import run_all, run_concurrently
 from modelyard.wire.problems import Problem, SessionEnded, Unauthenticated

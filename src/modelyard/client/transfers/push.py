@@ -1,11 +1,10 @@
 """Upload a local file and register it as a model."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 from modelyard.client.api.batched_calls import BatchedCalls
 from modelyard.client.api.registry import RegistryApi
@@ -23,6 +22,13 @@ from modelyard.client.transfers.path_state import (
     compare_with_registry,
     list_kept_fields,
     wait_until_read_again,
+)
+from modelyard.client.transfers.push_results import (
+    AwaitingVerification,
+    PushEvent,
+    PushOutcome,
+    PushSucceeded,
+    SentPicture,
 )
 from modelyard.client.transfers.resume_store import ResumeStore
 from modelyard.client.transfers.sidecars import (
@@ -47,60 +53,12 @@ from modelyard.transfer.options import DEFAULT_OPTIONS, IdleConnections, Transfe
 from modelyard.transfer.progress import ProgressEvent, Resumed
 from modelyard.transfer.source_file import FileIdentity
 from modelyard.wire import problems
-from modelyard.wire.models import IgnoredField, Model, NewModel, RegisteredModel
+from modelyard.wire.models import Model, NewModel, RegisteredModel
 from modelyard.wire.texts.rules import clean_name
 from modelyard.wire.uploads import UploadRequest
-from modelyard.wire.versions import VersionStatus
 
 # Asking the registry twice takes longer than hashing so much.
 HASHED_FIRST_BYTES = 8 * 1024**2
-PushOutcome = Literal["registered", "new version", "already there"]
-
-
-@dataclass(frozen=True)
-class AwaitingVerification:
-    """A file is uploaded and registered, and the registry is reading it before anyone may download it."""
-
-    path: Path
-
-
-PushEvent = ProgressEvent | AwaitingVerification
-
-
-@dataclass(frozen=True)
-class SentPicture:
-    """The picture beside a pushed file, which is its version's preview now; or, with an ``error``, is not."""
-
-    file: Path
-    error: str | None = None
-
-
-@dataclass(frozen=True)
-class PushSucceeded:
-    """A file that is a version of a model of the team now, or was one already; with the picture that was sent."""
-
-    file: Path
-    outcome: PushOutcome
-    model: Model
-    version: int
-    version_status: VersionStatus
-    size: int
-    picture: SentPicture | None = None
-    sidecar: Path | None = None  # whose base model and trigger words were sent
-    ignored: Sequence[IgnoredField] = ()  # what the model kept although the registration had another value
-    sent_bytes: int = 0  # in this run; 0 if the registry had the content
-    same_version: int | None = None  # an earlier version with the content of this new one
-
-
-@dataclass(frozen=True)
-class PushFailed:
-    """A file that is not a model of the team, and why."""
-
-    file: Path
-    error: Exception
-
-
-PushResult = PushSucceeded | PushFailed
 
 
 @dataclass(frozen=True)

@@ -25,14 +25,8 @@ from modelyard.client.transfers.path_state import (
     compare_with_registry,
     wait_until_read_again,
 )
-from modelyard.client.transfers.push import (
-    AwaitingVerification,
-    Pusher,
-    PushEvent,
-    PushOptions,
-    PushOutcome,
-    PushSucceeded,
-)
+from modelyard.client.transfers.push import Pusher, PushOptions
+from modelyard.client.transfers.push_results import AwaitingVerification, PushEvent, PushOutcome, PushSucceeded
 from modelyard.client.transfers.uploads import (
     UNRESUMABLE_PROBLEMS,
     ResumedMultipart,
