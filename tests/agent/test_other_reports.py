@@ -1,4 +1,4 @@
-"""An agent as which another one reports, as on a computer with a copy of its disk: its name of itself, and its log."""
+"""Two agents that report as one machine, as on copies of one disk: how each identifies itself, and its log."""
 
 import asyncio
 import logging

@@ -63,14 +63,9 @@ def ls(
     modelyard ls --columns path,size,hash --format csv > models.csv
     """
     from modelyard.wire.model_filter import ModelFilter
-    from modelyard.wire.search.grammar import quote_word
 
-    if tag is not None and (not tag.strip() or '"' in tag):
-        raise typer.BadParameter("Use a tag that is not empty and has no quotation mark.", param_hint="--tag")
-    # First, so that no word in open quotes takes it in.
-    searched = [*([] if tag is None else [f"tag:{quote_word(tag)}"]), *(words or [])]
     options = {
-        "q": " ".join(searched) or None,
+        "q": _build_search(words or [], tag),
         "model_type": model_type,
         "model_status": status,
         "verification": verification,
@@ -91,6 +86,22 @@ def ls(
         quiet=[str(model.id) for model in listed.model_list],
     )
     _print_hints(terminal, listed)
+
+
+def _build_search(words: Sequence[str], tag: str | None) -> str | None:
+    """Return the search for these words and a tag; None without any.
+
+    Raises:
+        BadParameter: the tag is empty, or cannot be written in a search.
+    """
+    from modelyard.wire.search.grammar import quote_word
+
+    if tag is None:
+        return " ".join(words) or None
+    if not tag.strip() or '"' in tag:
+        raise typer.BadParameter("Use a tag that is not empty and has no quotation mark.", param_hint="--tag")
+    # First, so that no word in open quotes takes it in.
+    return " ".join([f"tag:{quote_word(tag)}", *words])
 
 
 def _print_hints(terminal: Terminal, listed: _Listed) -> None:

@@ -34,7 +34,7 @@ from modelyard.cli.terminal.terminal import Terminal, Yes, terminal_of
 from modelyard.comfyui.quoting import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from modelyard.client.api.registry import RegistryApi
     from modelyard.wire.agents.replicas import AgentModel
@@ -191,12 +191,8 @@ def edit(
         list[str] | None,
         typer.Option(help="Set all tags, with commas or one --tag for each; an empty tag clears them."),
     ] = None,
-    add_tag: Annotated[
-        list[str] | None, typer.Option(help="Add a tag, or several with commas; may be repeated.")
-    ] = None,
-    remove_tag: Annotated[
-        list[str] | None, typer.Option(help="Remove a tag, or several with commas; may be repeated.")
-    ] = None,
+    add_tag: Annotated[list[str] | None, typer.Option(help="Add a tag, or several with commas.")] = None,
+    remove_tag: Annotated[list[str] | None, typer.Option(help="Remove a tag, or several with commas.")] = None,
     license_name: Annotated[str | None, typer.Option("--license", help="The licence; an empty one clears it.")] = None,
     source_url: Annotated[str | None, typer.Option(help="Where it came from; an empty one clears it.")] = None,
     base_model: BaseModelOption = None,
@@ -227,8 +223,7 @@ def edit(
         "trigger_words": None if trigger_words is None else split_words(trigger_words),
         "required_labels": label,
     }
-    given = {field: value for field, value in values.items() if value is not None}
-    change = {field: value if field in _NEVER_NULL else _null_if_empty(value) for field, value in given.items()}
+    change = _build_change(values)
     if no_trigger_words:
         change["trigger_words"] = []
     terminal = terminal_of(context)
@@ -236,10 +231,21 @@ def edit(
     changed, absent = terminal.call_registry(
         lambda registry: _edit_model(registry, model, change, (add_tag or [], remove_tag or []))
     )
-    if absent:
-        names = " or ".join(f"'{tag}'" for tag in absent)
-        terminal.output.note(f"The model has no tag {names} to remove.")
+    _note_absent(terminal, absent)
     terminal.output.answer(document=changed, lines=_format_details(changed), quiet=[str(changed.id)])
+
+
+def _note_absent(terminal: Terminal, tags: Sequence[str]) -> None:
+    """Print which tags were to be removed from a model that does not have them."""
+    if tags:
+        names = " or ".join(f"'{tag}'" for tag in tags)
+        terminal.output.note(f"The model has no tag {names} to remove.")
+
+
+def _build_change(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of options that are given; empty ones clear a field that may be null."""
+    given = {field: value for field, value in values.items() if value is not None}
+    return {field: value if field in _NEVER_NULL else _null_if_empty(value) for field, value in given.items()}
 
 
 def _null_if_empty(value: str | list[str]) -> str | list[str] | None:

@@ -1,4 +1,4 @@
-"""Pair this machine's agent: its key, its name, and what is said if another machine has that name."""
+"""Pair the agent of this machine: its key and its name, and the warning that another machine has that name."""
 
 from __future__ import annotations
 
