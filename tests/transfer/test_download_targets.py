@@ -16,18 +16,36 @@ from modelyard.transfer.options import TransferOptions
 from modelyard.transfer.progress import ProgressEvent, Received, Resumed, ignore_progress
 from tests.transfer.downloads import CONTENT, Fetch, assert_only_complete_target
 from tests.transfer.faults import respond, send_slowly, stall_after
-from tests.transfer.faulty_server import FaultyServer, serve_correctly
-from tests.waiting import PATIENCE_SECONDS
+from tests.transfer.faulty_server import Exchange, FaultyServer, serve_correctly
+from tests.waiting import PATIENCE_SECONDS, wait_until
+
+
+def download_two_ranges(server: FaultyServer, download: Fetch) -> None:
+    """Interrupt a download when its first and third range are in the partial file: the server refuses all others."""
+    received = [0]
+
+    def record(event: ProgressEvent) -> None:
+        if isinstance(event, Received):
+            received.append(event.done)
+
+    def serve_or_refuse(exchange: Exchange) -> None:
+        if exchange.range in {(0, 200_000), (400_000, 600_000)}:
+            serve_correctly(exchange)
+        else:
+            wait_until(lambda: received[-1] == 400_000)
+            respond(404)(exchange)
+
+    server.always = serve_or_refuse
+    with pytest.raises(Refused):
+        download(record)
+    server.always = None
 
 
 def test_download_interrupted_leaves_no_target_and_resumes_next_time(
     server: FaultyServer, desired: DownloadTarget, download: Fetch
 ) -> None:
-    server.script.extend([serve_correctly, serve_correctly, *[respond(404)] * 3])
-    with pytest.raises(Refused):
-        download()
+    download_two_ranges(server, download)
     assert not desired.target.exists()
-    server.script.clear()
     server.seen.clear()
     events: list[ProgressEvent] = []
 
@@ -35,8 +53,8 @@ def test_download_interrupted_leaves_no_target_and_resumes_next_time(
 
     assert_only_complete_target(desired)
     asked_again = sum(end - start for start, end in server.list_requested_ranges())
-    assert 0 < asked_again < 1_000_000
-    assert events[0] == Resumed(desired.target, 1_000_000 - asked_again, 1_000_000)
+    assert asked_again == 600_000
+    assert events[0] == Resumed(desired.target, 400_000, 1_000_000)
 
 
 def test_download_partial_file_of_other_content_is_discarded(
@@ -55,10 +73,7 @@ def test_download_partial_file_of_other_content_is_discarded(
 def test_download_corrupt_partial_file_raises_digest_mismatch(
     server: FaultyServer, desired: DownloadTarget, download: Fetch
 ) -> None:
-    server.script.extend([serve_correctly, serve_correctly, *[respond(404)] * 3])
-    with pytest.raises(Refused):
-        download()
-    server.script.clear()
+    download_two_ranges(server, download)
     with desired.partial_path.open("r+b") as file:
         file.write(b"rot")
 

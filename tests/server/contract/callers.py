@@ -235,16 +235,24 @@ class MatrixSetup:
         return f"{collection_id} {created.json()['id']}"
 
     def _create_held_collection(self, creator: str) -> str:
-        """Create a collection whose version 2 is held back; return its id."""
+        """Create a collection whose version 2, of another model, is held back; return its id."""
         collection_id = self._create_collection(creator)
         assert self.owner.put(f"/collections/{collection_id}", is_held=True).status_code == 200
-        created = self.owner.post(f"/collections/{collection_id}/versions", model_list=[])
+        other = [{"model_id": self.get_target("model:member")}]
+        created = self.owner.post(f"/collections/{collection_id}/versions", model_list=other)
         assert created.status_code == 201, created.text
         return collection_id
 
     def _create_rollout(self, creator: str) -> str:
-        """Start a roll-out to all machines; return the ids of the collection and the roll-out."""
+        """Start a roll-out to all machines; return the ids of the collection and the roll-out.
+
+        The one machine holds no model of the version: the roll-out does not finish meanwhile.
+        """
         collection_id = self._create_held_collection(creator)
+        agent_id = self.get_target("agent")
+        assert self.owner.put(f"/agents/{agent_id}", agent_labels=["waiting"]).status_code == 200
+        subscribed = self.owner.post(f"/collections/{collection_id}/subscriptions", label="waiting")
+        assert subscribed.status_code == 201, subscribed.text
         created = self.owner.post(f"/collections/{collection_id}/rollouts", version=2)
         assert created.status_code == 201, created.text
         return f"{collection_id} {created.json()['id']}"
