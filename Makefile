@@ -66,7 +66,8 @@ IN_CHECK := not extended and not flaky
 STORES := $(addprefix tests/server/,models uploads agents garbage/test_garbage.py verification/test_verification.py \
 	collections/test_collections.py collections/test_pins.py)
 # Of these folders, what asks the database and the store nothing that the others do not.
-NOT_STORES := $(addprefix --ignore tests/server/,agents/test_folders.py models/folders/test_limits.py models/test_model_types.py \
+NOT_STORES := $(addprefix --ignore tests/server/,agents/test_folders.py agents/test_partial_heartbeats.py \
+	agents/test_waiting_limits.py models/folders/test_limits.py models/test_model_types.py \
 	models/registration/test_rules.py)
 
 check: $(READY)  ## what decides whether a change is right: what CI runs
