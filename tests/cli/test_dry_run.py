@@ -134,7 +134,7 @@ def test_dry_run_as_folder_refuses_what_a_push_refuses_for_the_same_reason(signe
     assert plan["reason"].startswith("'unet/model.safetensors': This is an HTML page")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such file names")
+@pytest.mark.skipif(sys.platform != "linux", reason="macOS and Windows refuse file names that are not UTF-8")
 def test_push_of_file_whose_name_is_not_utf8_works_as_its_message_says(
     signed_in: Command, process: Command, tmp_path: Path
 ) -> None:

@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -62,6 +63,18 @@ def test_mistyped_command_exits_2_and_suggests_similar_name(
     ran = modelyard(*arguments)
     assert ran.code == 2
     assert f"Did you mean {suggestion}?" in ran.err
+
+
+@pytest.mark.parametrize("name", ["delete", "download", "import", "list", "mv", "rename", "search", "tag", "upload"])
+def test_command_of_another_program_suggests_a_command_and_options_that_there_are(
+    modelyard: Command, name: str
+) -> None:
+    ran = modelyard(name, "ink")
+    message = " ".join(re.sub("[│╭╮╰╯─]", " ", ran.err).split())
+    command, *arguments = message.partition("Use: modelyard ")[2].split()
+    usage = modelyard(command, "--help")
+    assert (ran.code, usage.code) == (2, 0)
+    assert all(option in usage.out for option in arguments if option.startswith("--"))
 
 
 @pytest.mark.parametrize(

@@ -81,12 +81,10 @@ def test_second_machine_that_follows_the_warning_leaves_the_first_one_its_key(
 def test_machine_whose_name_another_one_has_taken_follows_the_remedies_and_both_run(
     use: Use, pair: Pair, process: Command, as_owner: Command
 ) -> None:
-    use("first")
-    pair()
-    run_once(process)
-    use("second")
-    pair()
-    run_once(process)
+    for machine in ("first", "second"):
+        use(machine)
+        pair()
+        run_once(process)
     use("first")
 
     refused = process("agent", "run", "--once")
