@@ -120,8 +120,8 @@ class Settings(BaseModel):
         default=1000,
         ge=1,
         le=100_000,
-        description="How many files of one team may wait to be verified, and ten times as many of all teams; beyond, "
-        "registration answers 503.",
+        description="How many files of one team, and of one person in all teams, may wait to be verified, and ten "
+        "times as many of all; beyond, registration answers 503.",
     )
     scrub_rate: int = Field(
         default=20,

@@ -1,4 +1,4 @@
-"""The verification queue: registration does not wait for it, and its limits apply to each team and to all teams."""
+"""The verification queue: registration does not wait for it; its limits are of each person, each team and all."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +30,11 @@ def registry_without_workers(environments: Environments, tmp_path: Path) -> Iter
 
 
 def create_scanning_team(registry: Harness) -> ApiCaller:
-    team = registry.create_team()
+    """Create a team of another person that scans pickle files."""
+    return let_scan(registry.create_other_team())
+
+
+def let_scan(team: ApiCaller) -> ApiCaller:
     assert team.put("/teams/current", pickle_policy="scan").status_code == 200
     return team
 
@@ -70,6 +74,16 @@ def test_register_inspected_file_with_full_queue_succeeds_in_folder_and_returns_
     fill_queue(team)
     answer = team.post("/models", **team.new_model(make_model_file()))
     assert answer.status_code == (201 if registry_without_workers.resources.settings.storage_url is None else 503)
+
+
+def test_teams_of_one_person_share_one_queue(registry_without_workers: Harness) -> None:
+    first, second = (let_scan(registry_without_workers.create_team()) for _ in range(2))
+    fill_queue(first, QUEUE - 1)
+    second.register(UNSAFE, "checkpoints/last.pt")
+    refused = second.post("/models", **second.new_model(UNSAFE, "checkpoints/more.pt"))
+    assert (refused.status_code, refused.json()["waiting"]) == (503, QUEUE)
+    assert "the person who uploads, in all of their teams" in refused.json()["detail"]
+    fill_queue(create_scanning_team(registry_without_workers), 2)
 
 
 def test_register_with_full_queues_of_ten_teams_allows_another_team_a_tenth_of_its_queue(

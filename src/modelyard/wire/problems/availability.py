@@ -22,7 +22,7 @@ class Unavailable(Problem):
 
 
 class VerificationQueueFull(Problem):
-    """Too many files of the team wait for verification. Facts: ``waiting``, and ``retry_after`` in seconds."""
+    """Too many files of a person or team wait for verification. Facts: ``waiting``, and ``retry_after`` in seconds."""
 
     status, slug, title = 503, "verification-queue-full", "Too many files wait to be verified"
 

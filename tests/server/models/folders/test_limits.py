@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from modelyard.server.audit.operations import SYSTEM
 from modelyard.server.database.base import new_id, now
+from modelyard.server.fairness.accounts import Account
 from modelyard.server.models.registration.decide import UploadedContent
 from modelyard.server.models.registration.folder_blobs import use_file_uploads
 from modelyard.server.models.registration.folder_contents import CheckedFile
@@ -286,7 +287,7 @@ def test_check_queue_counts_all_files_of_a_folder(
         _add_waiting_files(session, team_id, waiting)
         expected = nullcontext() if is_accepted else pytest.raises(problems.VerificationQueueFull)
         with expected:
-            check_verification_queue(session, team_id, limit=limit, count=count)
+            check_verification_queue(session, Account(team=team_id), limit=limit, count=count)
         session.rollback()
 
 
@@ -295,7 +296,7 @@ def test_check_queue_of_all_teams_counts_all_files_of_a_folder(shared_registry: 
     with shared_registry.resources.database.writing(other_id) as session:
         _add_waiting_files(session, other_id, 95)
         with pytest.raises(problems.VerificationQueueFull):
-            check_verification_queue(session, _find_id(team), limit=10, count=8)
+            check_verification_queue(session, Account(team=_find_id(team)), limit=10, count=8)
         session.rollback()
 
 

@@ -167,7 +167,7 @@ def register_model(
     unverified = sum(not each.is_verified for each in (content, *(file.content for file in files)))
     if unverified:
         with objects.database.reading() as session:
-            check_verification_queue(session, team.team_id, settings.verification_queue, unverified)
+            check_verification_queue(session, team.account, settings.verification_queue, unverified)
 
     checked = CheckedUpload(loaded.upload, content)
     registration = Registration(checked, path, new, derived_from, files, keeps_record=keeps_record)
