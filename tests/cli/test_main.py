@@ -207,7 +207,7 @@ def test_client_commands_are_those_that_their_modules_add() -> None:
 
 
 def list_helps(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Yield the words of each command below a group, itself included."""
+    """Yield the words of each command below a group or command, itself included."""
     yield words
     context: Any = None
     names = command.list_commands(context) if hasattr(command, "commands") else []
@@ -215,11 +215,15 @@ def list_helps(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str,
         yield from list_helps(command.get_command(context, name), (*words, name))
 
 
-@pytest.mark.parametrize("words", [*list_helps(get_command(client_app))], ids=" ".join)
+# Without words, the help is that of the client's commands.
+SERVER_HELPS = [words for words in list_helps(get_command(server_app)) if words]
+
+
+@pytest.mark.parametrize("words", [*list_helps(get_command(client_app)), *SERVER_HELPS], ids=" ".join)
 def test_help_fits_80_columns_with_whole_summaries_and_no_types_of_lists(
-    modelyard: Command, words: tuple[str, ...]
+    process: Command, words: tuple[str, ...]
 ) -> None:
-    ran = modelyard(*words, "--help")
+    ran = process(*words, "--help")
     assert ran.code == 0
     assert max(map(len, ran.out.splitlines())) <= 80
     assert not [line for line in ran.out.splitlines() if line.endswith("...") and not line.startswith("Usage")]
@@ -236,10 +240,11 @@ def test_help_fits_80_columns_with_whole_summaries_and_no_types_of_lists(
         (("pull",), "MODEL[@N]..."),
         (("collection", "rename"), "COLLECTION NEW_NAME"),
         (("ls",), "[QUERY...]"),
+        (("reset-password",), "EMAIL"),
     ],
 )
-def test_usage_line_names_arguments_as_messages_do(modelyard: Command, words: tuple[str, ...], arguments: str) -> None:
-    usage = modelyard(*words, "--help").out.splitlines()[0]
+def test_usage_line_names_arguments_as_messages_do(process: Command, words: tuple[str, ...], arguments: str) -> None:
+    usage = process(*words, "--help").out.splitlines()[0]
     assert usage == f"Usage: modelyard {' '.join(words)} [OPTIONS] {arguments}"
 
 

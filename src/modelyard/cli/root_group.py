@@ -42,11 +42,11 @@ def _build_commands(module: str) -> dict[str, Any]:
     app = typer.Typer(rich_markup_mode=None)
     import_module(f"modelyard.cli.{module}").add_to(app)
     root: Any = get_group(app)
-    _complete_help(root)
+    complete_help(root)
     return dict(root.commands)
 
 
-def _complete_help(command: Any) -> None:
+def complete_help(command: Any) -> None:
     """Make the help of a command, and of all below it, show whole summaries, and types as people call them."""
     for parameter in command.params:
         if parameter.param_type_name == "argument":
@@ -58,7 +58,7 @@ def _complete_help(command: Any) -> None:
     for below in getattr(command, "commands", {}).values():
         # Typer cuts a help text in a list to one line, but not a short one.
         below.short_help = below.short_help or " ".join((below.help or "").partition("\n\n")[0].split())
-        _complete_help(below)
+        complete_help(below)
 
 
 def _build_usage_pieces(argument: Any, ctx: Any) -> list[str]:  # noqa: ARG001 - Typer's signature
