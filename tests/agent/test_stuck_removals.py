@@ -29,3 +29,19 @@ async def test_agent_reports_a_removal_in_a_read_only_folder_as_a_problem_and_re
         assert team.post(f"/agents/{machine.agent_id}/sync").status_code == 200
         await wait_until(lambda: get_state(team)[0] == "up_to_date")
         assert not machine.has_file("loras/ink.safetensors")
+
+
+def test_agent_that_runs_once_leaves_the_reason_of_a_removal_that_cannot_be_made(
+    team: ApiCaller, machine: AgentMachine
+) -> None:
+    model_id = team.register(make_model_file("ink"), "loras/ink.safetensors")
+    team.register(make_model_file("base"), "checkpoints/base.safetensors")
+    machine.reconcile_once()
+    team.put(f"/models/{model_id}", model_status="disabled")
+    with mounted_read_only(machine.models / "loras"):
+        machine.reconcile_once()
+    state, reason = get_state(team)
+    last = 'It reported last: 1 file that no model needs, "loras/ink.safetensors", cannot be removed: '
+    assert (state, last in reason) == ("offline", True)
+    machine.reconcile_once()
+    assert "It reported last" not in get_state(team)[1]

@@ -81,6 +81,18 @@ test('the details of a machine say once why its models do not come, and not what
   await expect(details.getByText(reason)).toHaveCount(0)
 })
 
+test('a machine whose agent was stopped says once what it reported last', async ({ page, registry, signIn }) => {
+  await registerModel(registry, 'loras/stopped.safetensors', { required_labels: ['stopped'] })
+  const machine = await ReportingMachine.create(registry, 'stopped', {}, ['stopped'])
+  await machine.report({ is_stopping: true, problem: '1 file cannot be removed. Run `chmod` first.' })
+  await signIn(registry.owner, '/machines?machine=stopped')
+  for (const place of [page.getByRole('dialog'), page.getByRole('listitem').filter({ hasText: 'stopped' })]) {
+    await expect(place.getByText(/The agent was stopped\..+ 1 file cannot be removed\./)).toHaveCount(1)
+    await expect(place.locator('code', { hasText: 'chmod' })).toHaveCount(1)
+    await expect(place.getByText('The agent was stopped')).toHaveCount(1)
+  }
+})
+
 test('held removals are said once, also if the machine reports that it waits for them', async ({
   page,
   registry,

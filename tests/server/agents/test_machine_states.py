@@ -14,6 +14,7 @@ from modelyard.server.database.job_run import JobRun
 from modelyard.server.models.replicas.problems import load_problem_reasons
 from modelyard.server.models.replicas.tables import AgentRow
 from modelyard.server.models.replicas.unhealthy import record_unhealthy_agents
+from modelyard.wire.agents.values import MAX_SENTENCE_LENGTH
 from tests.server.agents.machine import (
     Machine,
     add_machine,
@@ -63,6 +64,7 @@ def _queued(models: str) -> str:
     return f"{models} queued. Starts within about a minute."
 
 
+STOPPED = "The agent was stopped. Start its service on the machine, or modelyard agent run"
 CASES = {
     "complete": ({}, {}, "up_to_date", None),
     "complete but for evicted models": (LACKS_TWO | {"models_evicted": 2}, {}, "up_to_date", None),
@@ -111,17 +113,30 @@ CASES = {
         "problem",
         "ComfyUI does not load 2 models; the states of its models say why.",
     ),
-    "stopped": (
-        {"stopped_at": MOMENT},
-        {"conflict": "It is yours."},
-        "offline",
-        "The agent was stopped. Start its service on the machine, or modelyard agent run",
-    ),
+    "stopped": ({"stopped_at": MOMENT} | LACKS_TWO, {"failed": "It is tried again."}, "offline", STOPPED),
     "stopped long ago": (
         {"stopped_at": MOMENT, "last_heartbeat": MOMENT - timedelta(days=1)},
         {},
         "offline",
-        "The agent was stopped. Start its service on the machine, or modelyard agent run",
+        STOPPED,
+    ),
+    "stopped with a problem": (
+        {"stopped_at": MOMENT, "problem": "/data is not mounted."},
+        {"conflict": "It is yours."},
+        "offline",
+        f"{STOPPED}. It reported last: /data is not mounted.",
+    ),
+    "stopped with a conflict": (
+        {"stopped_at": MOMENT},
+        {"conflict": "It is yours."},
+        "offline",
+        f"{STOPPED}. It reported last: It is yours.",
+    ),
+    "stopped with the longest problem": (
+        {"stopped_at": MOMENT, "problem": "x" * MAX_SENTENCE_LENGTH},
+        {},
+        "offline",
+        f"{STOPPED}. It reported last: {'x' * MAX_SENTENCE_LENGTH}"[: MAX_SENTENCE_LENGTH - 1] + "…",
     ),
     "silent for 90 seconds": ({"last_heartbeat": MOMENT - timedelta(seconds=90)}, {}, "up_to_date", None),
     "silent": (
@@ -176,7 +191,7 @@ def test_stopped_machine_is_offline_until_its_next_heartbeat_and_not_recorded_as
     machine.beat(is_stopping=True)
     shown = list_agents(team)["render-07"]
     assert shown["machine_state"] == "offline"
-    assert shown["state_reason"] == "The agent was stopped. Start its service on the machine, or modelyard agent run"
+    assert shown["state_reason"] == STOPPED
     assert shown["stopped_at"] == shown["last_heartbeat"]
     set_last_heartbeat_ago(shared_registry, team, 91)
     record_unhealthy_agents(JobRun(shared_registry.resources.database, "offline machines"))
@@ -184,6 +199,19 @@ def test_stopped_machine_is_offline_until_its_next_heartbeat_and_not_recorded_as
     assert list_agents(team)["render-07"]["stopped_at"] is None
     assert get_state(team) == ("up_to_date", None)
     assert list_agent_events(team) == ["agent.first_seen"]
+
+
+def test_stopped_machine_shows_the_problem_that_its_last_heartbeat_reported_apart_from_its_models(
+    team: ApiCaller, machine: Machine
+) -> None:
+    model_id = register_model(team, "one")
+    problem = '1 file that no model needs, "loras/ink.sft", cannot be removed: "loras" is mounted read-only.'
+    machine.beat(is_stopping=True, problem=problem, waiting_for=problem)
+    assert get_state(team) == ("offline", f"{STOPPED}. It reported last: {problem}")
+    [of_model] = team.get(f"/models/{model_id}/agents").json()["agent_model_list"]
+    assert of_model["reason"] == f"The machine is offline. {STOPPED}"
+    machine.beat(is_stopping=True)
+    assert get_state(team) == ("offline", STOPPED)
 
 
 def test_name_of_stopped_machine_may_be_used_with_another_key_at_once(

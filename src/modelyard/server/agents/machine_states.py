@@ -9,13 +9,20 @@ from sqlalchemy import Row
 
 from modelyard.comfyui.quoting import counted
 from modelyard.server.agents.processes import is_reported_by_two
-from modelyard.server.models.replicas.problems import describe_held_removals
+from modelyard.server.models.replicas.problems import describe_held_removals, truncate_reason
 from modelyard.server.models.replicas.tables import AgentRow
 from modelyard.server.models.replicas.unhealthy import is_unhealthy
-from modelyard.wire.agents.values import DAMAGED_REASON, REPORTED_BY_TWO_REASON, MachineState, ModelState
+from modelyard.wire.agents.values import (
+    DAMAGED_REASON,
+    MAX_SENTENCE_LENGTH,
+    REPORTED_BY_TWO_REASON,
+    MachineState,
+    ModelState,
+)
 
 _WAITING_PHASES = ("idle", "waiting")
 _UNREAD = "Starts within about a minute."
+_STOPPED = "The agent was stopped. Start its service on the machine, or modelyard agent run"
 _NO_HEARTBEATS = (
     "No heartbeats arrive: the machine is off, has no network, or its agent crashed."
     " Check that, on the machine: modelyard agent status"
@@ -50,15 +57,17 @@ def decide_machine_state(
 ) -> StateAndReason:
     """Return the state of a machine at ``moment``, the first of these that applies.
 
-    Offline, waiting because it is paused, a problem that a person has to solve, syncing, a problem that it tries to
-    solve itself, waiting, up to date. ``reasons`` has the reason of one model in each problematic state.
+    Offline (of an agent that was stopped, with the problem that it reported last), waiting because it is paused, a
+    problem that a person has to solve, syncing, a problem that it tries to solve itself, waiting, up to date.
+    ``reasons`` has the reason of one model in each problematic state.
 
     ``refusal`` says why the registry refuses the machine's key; None if it does not.
     """
+    problem = _find_problem(agent, moment, reasons)
     return (
-        _find_offline(agent, moment, refusal)
+        _find_offline(agent, moment, refusal, problem)
         or _find_pause(agent)
-        or _find_problem(agent, moment, reasons)
+        or problem
         or _find_activity(agent, models_desired)
         or _find_failure(reasons)
         or _find_wait(agent, models_desired)
@@ -109,14 +118,18 @@ def _explain_unreported(agent: Machine) -> str:
     return _UNREAD
 
 
-def _find_offline(agent: Machine, moment: datetime, refusal: str | None) -> StateAndReason | None:
-    """Return the state of a machine that is refused, was stopped, or has sent no heartbeat for too long."""
+def _find_offline(
+    agent: Machine, moment: datetime, refusal: str | None, problem: StateAndReason | None = None
+) -> StateAndReason | None:
+    """Return the state of a machine that is refused, was stopped, or has sent no heartbeat for too long.
+
+    The reason of one that was stopped has that of ``problem`` too: its agent reported it when it ended.
+    """
     if refusal is not None:
         return StateAndReason("offline", refusal)
     if agent.stopped_at is not None:
-        return StateAndReason(
-            "offline", "The agent was stopped. Start its service on the machine, or modelyard agent run"
-        )
+        reason = _STOPPED if problem is None else f"{_STOPPED}. It reported last: {problem.reason}"
+        return StateAndReason("offline", truncate_reason(reason, MAX_SENTENCE_LENGTH))
     if is_unhealthy(agent, moment):
         return StateAndReason("offline", _NO_HEARTBEATS)
     return None

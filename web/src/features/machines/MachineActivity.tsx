@@ -15,7 +15,13 @@ const PHASES: Record<string, string> = {
 }
 
 export function MachineActivity({ agent }: { agent: Agent }) {
-  if (agent.machine_state === 'offline') return <Text size="sm">{agent.state_reason}</Text>
+  if (agent.machine_state === 'offline') {
+    return (
+      <Text size="sm" component="bdi">
+        <Sentence text={agent.state_reason ?? ''} />
+      </Text>
+    )
+  }
   const reason = findWait(agent)
   return (
     <Stack gap={4}>

@@ -139,11 +139,9 @@ function withoutSharedReason(model: AgentModel, { machine_state, state_reason, w
   const { reason } = model
   if (!reason || !isInProgress(model) || machine_state === 'syncing') return model
   const isShared = [state_reason, waiting_for].some(
-    (text) =>
-      text &&
-      (reason === text || reason.endsWith(`: ${text}`) || reason.endsWith(`. ${text}`) || text.endsWith(`. ${reason}`)),
+    (text) => text && (reason === text || reason.endsWith(`: ${text}`) || text.endsWith(`. ${reason}`)),
   )
-  return isShared ? { ...model, reason: null } : model
+  return isShared || machine_state === 'offline' ? { ...model, reason: null } : model
 }
 
 /** Why the machine should have the model; an assignment can be ended here. */

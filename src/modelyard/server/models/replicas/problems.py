@@ -14,11 +14,11 @@ PROBLEM_STATES: tuple[ModelState, ...] = ("conflict", "blocked", "failed")
 _states, _agents = get_table(AgentModelRow), get_table(AgentRow)
 
 
-def truncate_reason(reason: str | None) -> str | None:
-    """Return a reason cut to ``MAX_REASON_LENGTH`` characters, the last of which is an ellipsis then."""
-    if reason is None or len(reason) <= MAX_REASON_LENGTH:
+def truncate_reason(reason: str | None, max_length: int = MAX_REASON_LENGTH) -> str | None:
+    """Return a reason cut to ``max_length`` characters, the last of which is an ellipsis then."""
+    if reason is None or len(reason) <= max_length:
         return reason
-    return reason[: MAX_REASON_LENGTH - 1] + "…"
+    return reason[: max_length - 1] + "…"
 
 
 def describe_held_removals(count: int) -> str:
