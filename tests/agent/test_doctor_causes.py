@@ -141,6 +141,40 @@ async def test_doctor_removal_in_a_read_only_folder_is_the_finding_of_the_folder
     assert finding.sentence == f'loras: The file system of "{folder}" is mounted read-only.'
 
 
+async def test_doctor_counts_blocked_models_and_removals_in_the_finding_of_their_folder(base: Path) -> None:
+    folder = base / "models/loras"
+    reason = f'The file system of "{folder}" is mounted read-only. Mount it for writing.'
+    blocked = {"state": "blocked", "count": 1, "reason": reason, "model_paths": ["loras/new.sft"]}
+    stuck = blocked | {"count": 2, "model_paths": ["loras/a.sft", "loras/b.sft"]}
+    waiting = f'2 files that no model needs, such as "loras/a.sft", cannot be removed: {reason}'
+    status = {"counts": {"blocked": 1}, "reasons": [blocked], "stuck_removals": [stuck], "waiting_for": waiting}
+    with mounted_read_only(folder):
+        [finding] = await list_wrong(base, status)
+    assert finding.sentence == (
+        f'loras: The file system of "{folder}" is mounted read-only.'
+        " The agent cannot place 1 model. The agent cannot remove 2 files that no model needs."
+    )
+
+
+@pytest.mark.parametrize("is_running", [True, False], ids=["running", "ended"])
+async def test_doctor_reports_removals_of_each_reason(base: Path, is_running: bool) -> None:
+    reasons = {"The file is immutable.": 1, "The folder is closed.": 4}
+    stuck = [
+        {"state": "blocked", "count": count, "reason": reason, "model_paths": []} for reason, count in reasons.items()
+    ]
+    status = {"stuck_removals": stuck, "waiting_for": "5 files cannot be removed: The file is immutable."}
+    if is_running:
+        findings, does = await list_wrong(base, status), "The agent cannot remove"
+    else:
+        await asyncio.to_thread(lambda: write_status(base, **status))
+        findings, does = await asyncio.to_thread(run_doctor, base), "At its last run, the agent could not remove"
+    assert select_findings(findings, "models") == [
+        ("problem", f"{does} 1 file that no model needs. The file is immutable."),
+        ("problem", f"{does} 4 files that no model needs. The folder is closed."),
+    ]
+    assert [finding for finding in findings if "waiting" in finding.sentence] == []
+
+
 async def test_doctor_failed_models_are_a_problem_with_the_reason(base: Path) -> None:
     model = {"model_path": "loras/ink.sft", "state": "failed", "reason": "The store at files.example does not work."}
     wrong = await list_wrong(base, {"counts": {"failed": 1}, "models": [model]})

@@ -43,5 +43,8 @@ def test_agent_that_runs_once_leaves_the_reason_of_a_removal_that_cannot_be_made
     state, reason = get_state(team)
     last = 'It reported last: 1 file that no model needs, "loras/ink.safetensors", cannot be removed: '
     assert (state, last in reason) == ("offline", True)
+    assert machine.status is not None
+    [removals] = machine.status.stuck_removals
+    assert (removals.count, removals.model_paths) == (1, ["loras/ink.safetensors"])
     machine.reconcile_once()
     assert "It reported last" not in get_state(team)[1]

@@ -55,9 +55,14 @@ class ReconcileResult:
     has_failed: bool = False  # a model is failed or blocked, which may end later
 
     @property
+    def stuck_removals(self) -> list[ReplicaState]:
+        """The files that no model needs and that cannot be removed until a person acts, each with its reason."""
+        return [each for each in self.replica_states if each.is_stuck]
+
+    @property
     def stuck_reason(self) -> str | None:
         """Why files that no model needs cannot be removed until a person acts, with the first file; None for none."""
-        stuck = [each for each in self.replica_states if each.is_stuck]
+        stuck = self.stuck_removals
         if not stuck:
             return None
         files = f"{counted(len(stuck), 'file')} that no model needs"

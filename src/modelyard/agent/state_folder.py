@@ -97,6 +97,7 @@ class StatusSnapshot(BaseModel):
     disk_free: int | None = None
     models: list[ModelStatus] = Field(default_factory=list)
     reasons: list[ReasonStatus] = Field(default_factory=list)  # that most models have, state by state
+    stuck_removals: list[ReasonStatus] = Field(default_factory=list)  # files that no model needs; state is "blocked"
     held: HeldStatus | None = None
     notes: list[str] = Field(default_factory=list)
     is_reported_by_two: bool = False  # another agent reports as this machine

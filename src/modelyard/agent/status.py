@@ -243,7 +243,7 @@ class AgentStatus:
                 [self._to_model_status(reported) for reported in unready[:MAX_SHOWN]],
                 sum(reported.state == "ready" for reported in unready),
                 sum(reported.state == "evicted" for reported in unready),
-                _list_reasons(map(self._to_model_status, unready)),
+                list_reasons(map(self._to_model_status, unready)),
             )
         return self._state_counts
 
@@ -309,7 +309,7 @@ class AgentStatus:
         return f"{count} of {counted(len(replica_states), 'model')} {wait}: {first.reason}"
 
 
-def _list_reasons(models: Iterable[ModelStatus]) -> list[ReasonStatus]:
+def list_reasons(models: Iterable[ModelStatus]) -> list[ReasonStatus]:
     """Return the reasons that most models have, at most ``_MAX_REASONS`` of a state, with the first paths of each."""
     groups = sorted(group_by_reason(models), key=lambda group: len(group.model_paths), reverse=True)
     shown: dict[ModelState, list[ReasonStatus]] = {}

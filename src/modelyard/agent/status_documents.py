@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 from modelyard import __version__
 from modelyard.agent.registry.reports import Report, to_report_text
-from modelyard.agent.state_folder import HeldStatus, StatusSnapshot
-from modelyard.agent.status import MAX_SHOWN, AgentStatus
+from modelyard.agent.state_folder import HeldStatus, ModelStatus, ReasonStatus, StatusSnapshot
+from modelyard.agent.status import MAX_SHOWN, AgentStatus, list_reasons
 from modelyard.comfyui.quoting import printable
 from modelyard.sync.planning.actions import HeldRemovals
 from modelyard.wire.agents.heartbeats import Heartbeat
@@ -111,10 +111,17 @@ def build_snapshot(status: AgentStatus) -> StatusSnapshot:
         disk_free=status.machine_info.disk_free,
         models=counts.models,
         reasons=counts.reasons,
+        stuck_removals=_list_stuck_removals(status),
         held=None if held is None else _build_held_status(held),
         notes=list(status.result.notes),
         is_reported_by_two=status.is_reported_by_two,
     )
+
+
+def _list_stuck_removals(status: AgentStatus) -> list[ReasonStatus]:
+    """Return why files that no model needs cannot be removed, as for models that are blocked."""
+    stuck = status.result.stuck_removals
+    return list_reasons(ModelStatus(model_path=each.model_path, state="blocked", reason=each.reason) for each in stuck)
 
 
 def _build_held_status(held: HeldRemovals) -> HeldStatus:
