@@ -96,7 +96,7 @@ async def test_find_previous_version_of_registry_that_does_not_say_asks_for_the_
     page = VersionList(version_list=listed, page_meta=PageMeta(per_page=100))
     responses.add(200, page.model_dump(mode="json"))
     async with RegistryApi(url, "sk-x", None) as scripted:
-        with pytest.raises(ValueError, match="--to N"):
+        with pytest.raises(ValueError, match=f"--to N, .*'modelyard version ls {str(ink.id)[:13]}'"):
             await find_previous_version(scripted, ink.id)
 
 

@@ -261,10 +261,14 @@ def test_register_kept_pickle_again_after_policy_changed_accepts_it(unverified: 
 
 def test_register_known_clean_pickle_under_convert_policy_is_refused(unverified: UnverifiedTeam) -> None:
     set_policy(unverified, "scan")
-    unverified.register(CLEAN, PATH)
+    model_id = unverified.register(CLEAN, "ultralytics/my face.pt")
     unverified.verify()
     set_policy(unverified, "convert")
-    assert push_same_content(unverified, CLEAN, "loras/two.pt")["error_code"] == "not_a_model_file"
+    refused = push_same_content(unverified, CLEAN, "loras/two.pt")
+    assert refused["error_code"] == "not_a_model_file"
+    assert str(refused["detail"]).endswith("modelyard convert 'ultralytics/my face.pt'")
+    assert unverified.owner.delete(f"/models/{model_id}").status_code == 204
+    assert "MODEL" not in str(push_same_content(unverified, CLEAN, "loras/two.pt")["detail"])
 
 
 def test_withdraw_trust_while_the_file_is_scanned_refuses_it(faulty: UnverifiedTeam) -> None:

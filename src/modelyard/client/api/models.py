@@ -7,6 +7,7 @@ from uuid import UUID
 from modelyard.client.api.batched_calls import BatchedCalls
 from modelyard.client.api.paging import Paging, list_pages
 from modelyard.client.api.registry import RegistryApi
+from modelyard.client.references.short_ids import shorten_ids
 from modelyard.transfer.errors import FileListMismatch
 from modelyard.transfer.thread_pool import run_all
 from modelyard.wire.folders.names import MAX_FILES
@@ -63,7 +64,7 @@ async def find_previous_version(registry: RegistryApi, model_id: UUID) -> int | 
         if any(each.is_previous is None for each in page.version_list):
             raise ValueError(
                 "This registry does not say which version was current before: use --to N, with a number that"
-                " 'modelyard version ls MODEL' lists."
+                f" 'modelyard version ls {shorten_ids([model_id])[model_id]}' lists."
             )
         for each in page.version_list:
             if each.is_previous:

@@ -68,7 +68,7 @@ def use_file_uploads(session: Session, team_id: UUID, files: Sequence[CheckedFil
         if stored is not None and is_proven:
             try:
                 facts = _find_facts(file, facts, known.get(stored.id, {}))
-                check_known_pickle(trust, stored, facts)
+                check_known_pickle(session, trust, stored, facts)
             except problems.NotAModelFile as refused:
                 raise file.name_in(refused) from None
             stored.unused_since = None

@@ -1,5 +1,6 @@
 """What applies to a team's pickle files: the team's policy, and the files that its admins have allowed."""
 
+import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from sqlalchemy.orm import Session
 from modelyard.comfyui.model_files.refusals import build_refusal
 from modelyard.server.database.session import split_ids
 from modelyard.server.inspection.pickles import ALLOWED, PickleRule
-from modelyard.server.models.tables import FolderFileRow, ModelVersionRow
+from modelyard.server.models.tables import FolderFileRow, ModelRow, ModelVersionRow
 from modelyard.server.models.trusted_files.tables import TrustedFileRow
 from modelyard.server.teams.operations import load_pickle_policy
 from modelyard.server.uploads.tables import BlobRow
@@ -69,10 +70,10 @@ def check_known_content(session: Session, blob: BlobRow, metadata: Mapping[str, 
             trusted any more.
     """
     if metadata.get("format") == "pickle":
-        check_known_pickle(load_pickle_trust(session, blob.team_id, [blob.sha256]), blob, metadata)
+        check_known_pickle(session, load_pickle_trust(session, blob.team_id, [blob.sha256]), blob, metadata)
 
 
-def check_known_pickle(trust: PickleTrust, blob: BlobRow, metadata: Mapping[str, Any]) -> None:
+def check_known_pickle(session: Session, trust: PickleTrust, blob: BlobRow, metadata: Mapping[str, Any]) -> None:
     """Check that content which the team has verified before may be registered once more, if it is a pickle.
 
     Raises:
@@ -83,7 +84,7 @@ def check_known_pickle(trust: PickleTrust, blob: BlobRow, metadata: Mapping[str,
     if trust.policy == "convert":
         raise build_refusal(
             "The team has this pickle file already, and keeps pickle files only to convert them: it is not registered "
-            "under another path. Convert the model that has it: modelyard convert MODEL",
+            f"under another path. {_suggest_conversion(session, blob)}",
             "pickle file",
             setting="pickle_policy",
         )
@@ -94,3 +95,15 @@ def check_known_pickle(trust: PickleTrust, blob: BlobRow, metadata: Mapping[str,
             "untrusted pickle",
             setting="pickle_policy",
         )
+
+
+def _suggest_conversion(session: Session, blob: BlobRow) -> str:
+    """Return how to convert a pickle file that the team has, with the path of a model that shows it, if there is one.
+
+    A conversion is of the version that the model's record shows.
+    """
+    shows = ModelRow.team_id == blob.team_id, ModelRow.blob_id == blob.id, ModelRow.deleted_at.is_(None)
+    path = session.scalar(select(ModelRow.model_path).where(*shows).order_by(ModelRow.id).limit(1))
+    if path is None:
+        return "No model shows it now: look for it in the trash, and among earlier versions."
+    return f"Convert the model that has it: {shlex.join(['modelyard', 'convert', path.removeprefix('models/')])}"
