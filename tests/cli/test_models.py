@@ -62,10 +62,12 @@ def test_push_dry_run_prints_action_and_registers_nothing(signed_in: Command, in
 
 def test_rm_prints_restore_command_that_restores_the_model(signed_in: Command, ink: Path) -> None:
     signed_in("push", ink)
+    [short_id] = re.findall(r"[0-9a-f]{8}-[0-9a-f]{4}", signed_in("ls").out)
     removed = signed_in("rm", "ink")
     assert signed_in("ls", "-q").out == ""
     line = re.search(r"modelyard (restore \S+)", removed.err)
     assert line is not None
+    assert line[1] == f"restore {short_id}"
     assert signed_in(*line[1].split()).code == 0
     assert signed_in("ls", "-q").out != ""
 

@@ -336,10 +336,13 @@ def rm(context: typer.Context, models: ModelNames, yes: Yes = False) -> None:
 
 def _note_restore(terminal: Terminal, removed: Sequence[Model]) -> None:
     """Print on standard error how long removed models are kept, and the command that restores them."""
+    from modelyard.client.references.short_ids import shorten_ids
+
     terminal.output.note(
         "The registry keeps removed models for 7 days, unless its operator has set another time. To restore them:"
     )
-    terminal.output.note("  " + terminal.format_command("restore", *(model.id for model in removed)))
+    short_ids = shorten_ids([model.id for model in removed])
+    terminal.output.note("  " + terminal.format_command("restore", *(short_ids[model.id] for model in removed)))
 
 
 def _note_collections(terminal: Terminal, models: Sequence[Model]) -> bool:
