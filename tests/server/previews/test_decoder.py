@@ -1,11 +1,15 @@
 """Decoding of pictures in the sandbox: what is kept, what is left out, and what is refused."""
 
+import base64
 import hashlib
+import json
 
 import pytest
 from PIL import Image, ImageCms
 
-from modelyard.server.previews.decoder import decode_picture, render_png
+from modelyard.server.previews.decoder import decode_picture, find_embedded_picture, render_png
+from modelyard.server.previews.embedded import COVERS, THUMBNAIL
+from modelyard.wire.formats import PICTURE_FORMATS
 from modelyard.wire.problems import PictureRefused
 from tests.server.previews.drawings import (
     HTML,
@@ -22,13 +26,23 @@ from tests.server.previews.drawings import (
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("format_name", ["PNG", "JPEG", "WEBP", "GIF", "AVIF"])
+@pytest.mark.parametrize("format_name", PICTURE_FORMATS)
 def test_decode_each_format_returns_two_webp_sizes(format_name: str) -> None:
     picture = decode_picture(save(draw(size=(1000, 1250)), format_name))
     small, large = open_picture(picture.small), open_picture(picture.large)
     assert (small.format, small.size) == ("WEBP", (256, 320))
     assert (large.format, large.size) == ("WEBP", (512, 640))
     assert picture.sha256 == hashlib.sha256(picture.large).hexdigest()
+
+
+@pytest.mark.parametrize("format_name", PICTURE_FORMATS)
+def test_each_format_is_found_in_each_entry_of_a_header(format_name: str) -> None:
+    """In the sandbox, where tests forbid imports after its limits: see ``tests.server.sandbox_imports``."""
+    content = save(draw(), format_name)
+    encoded = base64.b64encode(content).decode()
+    for name, entry in {THUMBNAIL: f"data:image/png;base64,{encoded}", COVERS: json.dumps([encoded])}.items():
+        header = json.dumps({"__metadata__": {name: entry}}).encode()
+        assert find_embedded_picture(header, blob="a test") == decode_picture(content)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
