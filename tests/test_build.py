@@ -1,5 +1,6 @@
 """The id of a build: what tells builds of one version apart."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -27,6 +28,22 @@ def test_commit_of_a_checkout_differs_with_each_commit_and_with_changes(tmp_path
     assert read_commit(tmp_path) == f"{first}-dirty"
     run_git(tmp_path, "commit", "--quiet", "--all", "--message", "second")
     assert read_commit(tmp_path) not in (first, None)
+
+
+def test_reading_the_commit_leaves_the_index_as_it_is(tmp_path: Path) -> None:
+    run_git(tmp_path, "init", "--quiet")
+    (tmp_path / "file").write_text("first")
+    run_git(tmp_path, "add", "file")
+    run_git(tmp_path, "commit", "--quiet", "--message", "first")
+    os.utime(tmp_path / "file", (1, 1))  # git writes the index to remember such a time
+    before = (tmp_path / ".git/index").read_bytes()
+    assert read_commit(tmp_path) == run_git(tmp_path, "rev-parse", "--short=12", "HEAD")
+    assert (tmp_path / ".git/index").read_bytes() == before
+
+
+def test_commit_before_the_first_one_is_unknown(tmp_path: Path) -> None:
+    run_git(tmp_path, "init", "--quiet")
+    assert read_commit(tmp_path) is None
 
 
 def test_commit_of_a_folder_inside_a_checkout_is_unknown(tmp_path: Path) -> None:

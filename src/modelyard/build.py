@@ -33,7 +33,9 @@ def read_commit(root: Path) -> str | None:
     """Return the id of a checkout's commit, see ``get_build_id``; None without a checkout, or if git refuses."""
     if not _is_checkout(root):
         return None
-    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    # Unlike `git describe --dirty`, this takes no lock, on which a `git commit` at the same time would fail.
+    status = ["status", "--porcelain=v2", "--branch", "--untracked-files=no"]
+    command = ["git", "--no-optional-locks", "-C", str(root), *status]
     # A hook of git has variables that name another repository than the folder's.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
@@ -42,7 +44,17 @@ def read_commit(root: Path) -> str | None:
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.strip() or None if done.returncode == 0 else None
+    return _read_status(done.stdout) if done.returncode == 0 else None
+
+
+def _read_status(status: str) -> str | None:
+    """Return the first 12 digits of the commit, with ``-dirty`` if files differ; None before the first commit."""
+    oid = "# branch.oid "
+    commit = next((line.removeprefix(oid) for line in status.splitlines() if line.startswith(oid)), "(initial)")
+    if commit == "(initial)":
+        return None
+    is_dirty = any(not line.startswith("# ") for line in status.splitlines())
+    return commit[:12] + ("-dirty" if is_dirty else "")
 
 
 def format_version(version: str) -> str:

@@ -23,7 +23,6 @@ from generated_client.api.models import (
     update_model,
 )
 from generated_client.models import (
-    Created,
     DownloadTicket,
     Login,
     Me,
@@ -32,6 +31,7 @@ from generated_client.models import (
     ModelUpdate,
     NewModel,
     ProblemBody,
+    RegisteredModel,
     Tokens,
     Updated,
     UploadRequest,
@@ -74,7 +74,7 @@ def upload(client: AuthenticatedClient, content: bytes, file_hash: str) -> UUID:
         model_path=MODEL_PATH,
     )
     created = create_model.sync(client=client, body=new)
-    assert isinstance(created, Created), created
+    assert isinstance(created, RegisteredModel), created
     return created.id
 
 
