@@ -26,6 +26,18 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 700,
+    // One chunk for what every view needs, and one for the list of models, the view that people open first. Without these
+    // groups the list loads some 50 chunks, one for each icon and hook that another view uses as well.
+    rolldownOptions: {
+      output: {
+        codeSplitting: {
+          groups: [
+            { name: 'base', tags: ['$initial'], priority: 2 },
+            { name: 'models', test: /src.features.models.Models\.tsx$/, priority: 1 },
+          ],
+        },
+      },
+    },
   },
   worker: { format: 'es' },
   // `npx vite` beside a registry of `make run`.
