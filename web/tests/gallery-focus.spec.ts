@@ -24,12 +24,12 @@ test('a facet and "Clear filters" keep their effect right after the search box h
   await expect(page.getByRole('button', { name: 'Remove type: VAE' })).toBeVisible()
   // The pause after typing has passed.
   await page.waitForTimeout(300)
-  expect(new URL(page.url()).searchParams.get('q')).toBe('type:vae quick')
+  await expect.poll(() => new URL(page.url()).searchParams.get('q')).toBe('type:vae quick')
   await search(page).focus()
   await page.getByRole('button', { name: 'Clear filters' }).click()
   await expect(search(page)).toHaveValue('')
   await page.waitForTimeout(300)
-  expect(new URL(page.url()).searchParams.get('q')).toBeNull()
+  await expect.poll(() => new URL(page.url()).searchParams.get('q')).toBeNull()
 })
 
 test('a qualifier that is being typed takes effect when a facet is chosen', async ({ page, registry, signIn }) => {

@@ -115,14 +115,14 @@ test('facets write into the search, which the address, the chips and the request
     .click()
   await expect(page.getByRole('gridcell')).toHaveCount(2)
   const q = `base:"Pony"|"SDXL 1.0" ${word}`
-  expect(new URL(page.url()).searchParams.get('q')).toBe(q)
+  await expect.poll(() => new URL(page.url()).searchParams.get('q')).toBe(q)
   await expect.poll(() => queries.at(-1)).toBe(q)
   await expect(search(page)).toHaveValue(word)
   await expectAccessible(page)
   await page.getByRole('button', { name: 'Remove base: Pony | SDXL 1.0' }).click()
   await expect(page.getByRole('gridcell')).toHaveCount(3)
   await expect(filters(page).getByRole('checkbox', { name: /^Pony 1/ })).not.toBeChecked()
-  expect(new URL(page.url()).searchParams.get('q')).toBe(word)
+  await expect.poll(() => new URL(page.url()).searchParams.get('q')).toBe(word)
 })
 
 test('a typed qualifier becomes a chip once it is complete, and Backspace removes it', async ({
@@ -180,7 +180,7 @@ test('a search with a typing mistake offers the similar one that finds models', 
   await expectAccessible(page)
   await page.getByRole('link', { name: 'chiaroscuro', exact: true }).click()
   await expect(card(page, name)).toBeVisible()
-  expect(new URL(page.url()).searchParams.get('q')).toBe('chiaroscuro')
+  await expect.poll(() => new URL(page.url()).searchParams.get('q')).toBe('chiaroscuro')
   await expect(search(page)).toHaveValue('chiaroscuro')
 })
 

@@ -3,7 +3,7 @@
 import type { CDPSession, Page } from '@playwright/test'
 import { expect, withRegistry } from './fixtures'
 import { registerModel } from './modelFiles'
-import type { Registry } from './registry'
+import type { Person, Registry } from './registry'
 import { writeModelFile } from './uploadActions'
 
 const test = withRegistry()
@@ -56,6 +56,22 @@ async function dragUntilShown(page: Page, registry: Registry, text: string): Pro
   return drag
 }
 
+/** Open a view and stop its clock, once it takes files: what it still loads needs timers. */
+async function openAndPause(
+  page: Page,
+  registry: Registry,
+  signIn: (person: Person, address: string) => Promise<void>,
+  view: keyof typeof VIEWS,
+): Promise<void> {
+  await page.clock.install()
+  await signIn(registry.owner, view)
+  const drag = await dragUntilShown(page, registry, VIEWS[view])
+  await drag.cancel()
+  await expect(page.getByText(VIEWS[view])).toHaveCount(0)
+  // From here on, time passes by `runFor` only: a browser would repeat the drag meanwhile.
+  await page.clock.pauseAt(Date.now() + 60_000)
+}
+
 /** What is drawn over the middle of the window: the colour, filter and opacity of each element that is fixed there. */
 async function findCovers(page: Page): Promise<string[]> {
   return page.evaluate(() =>
@@ -75,17 +91,14 @@ const VIEWS = {
   '/workflows': 'Drop workflows to check them',
 }
 
-for (const [view, text] of Object.entries(VIEWS)) {
+for (const [view, text] of Object.entries(VIEWS) as [keyof typeof VIEWS, string][]) {
   test(`${view} says what a drop does while files are over it, and can be read below`, async ({
     page,
     registry,
     signIn,
   }) => {
     await registerModel(registry, `loras/below${view.replace('/', '-')}.safetensors`)
-    await page.clock.install()
-    await signIn(registry.owner, view)
-    // From here on, time passes by `runFor` only: a browser would repeat the drag meanwhile.
-    await page.clock.pauseAt(Date.now() + 60_000)
+    await openAndPause(page, registry, signIn, view)
     const hint = page.getByText(text)
     const drag = await dragUntilShown(page, registry, text)
     const covers = await findCovers(page)
@@ -110,9 +123,7 @@ for (const [view, text] of Object.entries(VIEWS)) {
 }
 
 test('the hint ends although the page is not told that a drag ended', async ({ page, registry, signIn }) => {
-  await page.clock.install()
-  await signIn(registry.owner, '/upload')
-  await page.clock.pauseAt(Date.now() + 60_000)
+  await openAndPause(page, registry, signIn, '/upload')
   const hint = page.getByText(VIEWS['/upload'])
   await dragUntilShown(page, registry, VIEWS['/upload'])
   await page.clock.runFor(2_000)
