@@ -183,7 +183,7 @@ extension-test: $(READY) $(COMFYUI_READY)  ## the extension in a real ComfyUI wi
 packaging: $(READY) page-built $(DIST_READY) $(INSTALLERS_READY)  ## install the packages of `make dist` on Python 3.11 and 3.13, as users do
 	$(RUN) -m pytest tests/packaging -m "not container" $(PYTEST)
 
-# Not part of `make check`: as root, with Debian's mmdebstrap and buildah.
+# Not part of `make check`: as root, with Debian's mmdebstrap, buildah and netavark.
 container: $(READY) page-built $(DIST_READY)  ## the container image: build it on a minimal Debian, run it read-only, upgrade 0.3.0
 	@test "$$(id -u)" = 0 || { echo "Run make container as root: buildah builds without namespaces for root only." >&2; exit 1; }
 	$(RUN) -m pytest tests/packaging -m container $(PYTEST)
