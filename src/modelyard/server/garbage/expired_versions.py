@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, delete, select
+from sqlalchemy import ColumnElement, Row, Select, delete, select
 from sqlalchemy.orm import Session
 
 from modelyard.server.audit import operations as audit
@@ -64,15 +64,20 @@ def _find_in_trash(
     session: Session, run: CollectionRun, _team_id: UUID, condition: ColumnElement[bool]
 ) -> Sequence[ModelVersionRow]:
     """Return the versions that meet a condition and whose time in the trash is over."""
-    return session.scalars(select(ModelVersionRow).where(condition, build_trash_condition(run))).all()
+    return session.scalars(_select_in_order().where(condition, build_trash_condition(run))).all()
 
 
 def _find_past_retention(
     session: Session, run: CollectionRun, team_id: UUID, condition: ColumnElement[bool]
 ) -> Sequence[ModelVersionRow]:
     """Return the versions of a team that meet a condition and are past the retention that the team has now."""
-    versions = session.scalars(select(ModelVersionRow).where(condition)).all()
+    versions = session.scalars(_select_in_order().where(condition)).all()
     return select_expired(session, run, load_retention(session, team_id), versions)
+
+
+def _select_in_order() -> Select[ModelVersionRow]:
+    """Build the query for versions, those of a model by their number: the order of their audit events."""
+    return select(ModelVersionRow).order_by(ModelVersionRow.model_id, ModelVersionRow.number)
 
 
 def _purge(run: CollectionRun, find: Find, team_id: UUID, versions: Sequence[Row[Any]]) -> None:
