@@ -42,7 +42,7 @@ def unverified(registry_without_jobs: Harness) -> Iterator[UnverifiedTeam]:
     """A new team of that registry."""
     unverified = UnverifiedTeam(registry_without_jobs)
     yield unverified
-    unverified.verify_all()
+    unverified.finish()
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def overwritable(registry_without_jobs: Harness) -> Iterator[UnverifiedTeam]:
     capabilities.probed = replace(registry_without_jobs.resources.capabilities.probed, refuses_overwrite=False)
     overwritable = UnverifiedTeam(registry_without_jobs, capabilities=capabilities)
     yield overwritable
-    overwritable.verify_all()
+    overwritable.finish()
 
 
 @pytest.fixture
@@ -84,11 +84,13 @@ def old(unverified: UnverifiedTeam) -> str:
 
 @pytest.fixture(params=[HASHED_BY_STORE, "hashed by verification"])
 def hashing(request: pytest.FixtureRequest, environments: Environments, tmp_path: Path) -> Iterator[Pushing]:
-    """A registry without jobs, and how content is pushed to it."""
+    """A registry without jobs, and how content is pushed to it; only a folder hashes while it stores."""
+    is_hashed_by_store = request.param == HASHED_BY_STORE
+    in_folder = {"storage_url": None, "storage_endpoint": None} if is_hashed_by_store else {}
     with (
-        environments.create_settings(tmp_path) as settings,
+        environments.create_settings(tmp_path, **in_folder) as settings,
         open_resources(settings, Identity(CHEAP), PATIENT) as resources,
         Harness.without_jobs(resources) as registry,
     ):
         team = UnverifiedTeam(registry)
-        yield team, team.owner.register if request.param == HASHED_BY_STORE else team.register
+        yield team, team.owner.register if is_hashed_by_store else team.register
