@@ -1,6 +1,7 @@
 """Files beside model files: which picture is found, which details are read, and what a push sends."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from modelyard.client.transfers.push import Pusher, PushOptions
 from modelyard.client.transfers.sidecars import (
     CIVITAI_INFO,
     LORA_MANAGER,
-    PICTURE_SUFFIXES,
+    SidecarDetails,
     find_sidecar_picture,
     read_sidecar_details,
 )
@@ -22,7 +23,8 @@ from modelyard.wire.formats import MAX_PICTURE_BYTES
 from tests.client.model_files import write_model_file
 from tests.server.previews.drawings import HTML, make_png
 
-HASH = "ab" * 32
+# The page's tests read the same file: web/tests/upload-sidecars.spec.ts.
+CASES = json.loads(Path(__file__).with_name("sidecar_cases.json").read_text(encoding="utf-8"))
 
 
 def build_request(file: Path) -> PushRequest:
@@ -38,22 +40,6 @@ def write_sidecar(file: Path, suffix: str, document: Any) -> Path:
     sidecar = file.with_name(file.stem + suffix)
     sidecar.write_text(document if isinstance(document, str) else json.dumps(document))
     return sidecar
-
-
-@pytest.mark.parametrize("suffix", PICTURE_SUFFIXES)
-def test_find_sidecar_picture_of_each_name(file: Path, suffix: str) -> None:
-    picture = file.with_name(f"ink.v2{suffix}")
-    picture.write_bytes(make_png())
-    assert find_sidecar_picture(file) == picture
-
-
-def test_find_sidecar_picture_prefers_preview_and_ignores_other_stems(file: Path) -> None:
-    for name in ("ink.png", "ink.v2.txt", "ink.v22.png", "other.preview.png"):
-        file.with_name(name).write_bytes(make_png())
-    assert find_sidecar_picture(file) is None
-    for name in ("ink.v2.png", "ink.v2.preview.webp"):
-        file.with_name(name).write_bytes(make_png())
-    assert find_sidecar_picture(file) == file.with_name("ink.v2.preview.webp")
 
 
 async def test_push_sends_picture_beside_the_file(pusher: Pusher, registry: RegistryApi, file: Path) -> None:
@@ -145,6 +131,25 @@ async def test_push_sends_base_model_and_trigger_words_beside_the_file(
     assert [(word.text, word.source) for word in model.trigger_words] == [("inkwash", "sidecar")]
 
 
+async def test_push_with_unpaired_surrogates_in_details_sends_the_other_characters(
+    pusher: Pusher, registry: RegistryApi, file: Path
+) -> None:
+    write_sidecar(file, CIVITAI_INFO, {"baseModel": "Po\ud800ny", "trainedWords": ["ink\udfffwash", "\udc00"]})
+    pushed = await pusher.push(build_request(file))
+    model = await registry.get_model(pushed.model.id)
+    assert model.base_model == "Pony"
+    assert [word.text for word in model.trigger_words] == ["inkwash"]
+
+
+@pytest.mark.parametrize("content", ["{not json", "[" * 5_000, '{"a": ' * 100_000, b"\xff\xfe{\0", "{} " + " " * 2**22])
+async def test_push_with_details_that_cannot_be_read_registers_the_file(
+    pusher: Pusher, file: Path, content: str | bytes
+) -> None:
+    file.with_name(file.stem + CIVITAI_INFO).write_bytes(content.encode() if isinstance(content, str) else content)
+    pushed = await pusher.push(build_request(file))
+    assert (pushed.outcome, pushed.sidecar) == ("registered", None)
+
+
 async def test_push_ignores_details_of_another_file(pusher: Pusher, file: Path) -> None:
     write_sidecar(file, CIVITAI_INFO, {"baseModel": "Pony", "files": [{"hashes": {"SHA256": "cd" * 32}}]})
     pushed = await pusher.push(build_request(file))
@@ -157,42 +162,62 @@ async def test_push_of_too_many_and_too_long_trigger_words_sends_the_first_ones(
     assert pushed.model.trigger_words
 
 
-CIVITAI = {"baseModel": "Pony", "trainedWords": ["inkwash", " ink wash "], "files": [{"hashes": {"SHA256": HASH}}]}
-MANAGER = {"base_model": "SDXL 1.0", "sha256": HASH, "civitai": {"trainedWords": ["from civitai"]}}
+@pytest.mark.parametrize("case", CASES["pictures"], ids=lambda case: f"{case['model']}: {case['picture']}")
+def test_find_sidecar_picture_shared_case_finds_the_recorded_name(tmp_path: Path, case: dict[str, Any]) -> None:
+    for name in (case["model"], *case["beside"]):
+        (tmp_path / name).touch()
+    picture = find_sidecar_picture(tmp_path / case["model"])
+    assert (picture and picture.name) == case["picture"]
 
 
-@pytest.mark.parametrize(
-    ("suffix", "document", "expected"),
-    [
-        (CIVITAI_INFO, CIVITAI, ("Pony", ["inkwash", "ink wash"])),
-        (
-            CIVITAI_INFO,
-            CIVITAI | {"files": [{"hashes": {"SHA256": HASH.upper()}}, {}]},
-            ("Pony", ["inkwash", "ink wash"]),
-        ),
-        (CIVITAI_INFO, {"baseModel": "Pony"}, ("Pony", [])),
-        (CIVITAI_INFO, CIVITAI | {"files": [{"hashes": {"SHA256": "cd" * 32}}]}, None),
-        (CIVITAI_INFO, "{not json", None),
-        (CIVITAI_INFO, "[" * 5_000, None),
-        (CIVITAI_INFO, [1], None),
-        (CIVITAI_INFO, {"baseModel": 5, "trainedWords": {"a": 1}, "files": "x"}, None),
-        (CIVITAI_INFO, {"baseModel": "Other", "trainedWords": [5, "", "  "]}, None),
-        (LORA_MANAGER, MANAGER, ("SDXL 1.0", ["from civitai"])),
-        (LORA_MANAGER, MANAGER | {"trainedWords": ["own"]}, ("SDXL 1.0", ["own"])),
-        (LORA_MANAGER, MANAGER | {"sha256": "cd" * 32}, None),
-        (LORA_MANAGER, {"base_model": "Unknown", "sha256": ""}, None),
-    ],
-)
-def test_read_sidecar_details(file: Path, suffix: str, document: Any, expected: tuple[str, list[str]] | None) -> None:
-    """The forms are those that Civitai's API and ComfyUI-Lora-Manager write."""
-    write_sidecar(file, suffix, document)
-    details = read_sidecar_details(file, f"sha256:{HASH}")
-    assert (details and (details.base_model, details.trigger_words)) == expected
+@pytest.mark.parametrize("case", CASES["details"], ids=lambda case: case["name"])
+def test_read_sidecar_details_shared_case_returns_the_recorded_details(file: Path, case: dict[str, Any]) -> None:
+    """The forms are those that Civitai's API and ComfyUI-Lora-Manager write, and damaged ones."""
+    for suffix, content in case["files"].items():
+        file.with_name(file.stem + suffix).write_bytes(build_content(content))
+    details = read_sidecar_details(file, f"sha256:{CASES['hash']}")
+    assert (details and describe_details(file, details)) == build_expected(case["details"])
 
 
-def test_read_sidecar_details_takes_the_second_file_if_the_first_is_of_another_model(file: Path) -> None:
-    write_sidecar(file, CIVITAI_INFO, CIVITAI | {"files": [{"hashes": {"SHA256": "cd" * 32}}]})
-    write_sidecar(file, LORA_MANAGER, MANAGER)
-    details = read_sidecar_details(file, f"sha256:{HASH}")
-    assert details is not None
-    assert details.base_model == "SDXL 1.0"
+@pytest.mark.parametrize("case", CASES["details"], ids=lambda case: case["name"])
+def test_build_sidecar_of_each_shared_case_can_be_sent(file: Path, case: dict[str, Any]) -> None:
+    for suffix, content in case["files"].items():
+        file.with_name(file.stem + suffix).write_bytes(build_content(content))
+    details = read_sidecar_details(file, f"sha256:{CASES['hash']}")
+    assert details is None or details.build_sidecar().model_dump_json()
+
+
+def build_content(content: dict[str, Any]) -> bytes:
+    """Build the content of a file of a shared case."""
+    if "hex" in content:
+        return bytes.fromhex(content["hex"])
+    text = content["text"] if "text" in content else json.dumps(content["json"]) if "json" in content else None
+    return ("".join(map(repeat, content["pieces"])) if text is None else text).encode()
+
+
+def repeat(piece: str | list[Any]) -> str:
+    """Return a text as it is, and a text with a number so many times."""
+    return piece if isinstance(piece, str) else piece[0] * piece[1]
+
+
+def describe_details(file: Path, details: SidecarDetails) -> dict[str, Any]:
+    suffix = details.file.name.removeprefix(file.stem)
+    return {"suffix": suffix, "base_model": details.base_model, "trigger_words": details.trigger_words}
+
+
+def build_expected(details: dict[str, Any] | None) -> dict[str, Any] | None:
+    return details and details | {"trigger_words": [repeat(word) for word in details["trigger_words"]]}
+
+
+def test_read_sidecar_details_of_named_pipe_returns_none(file: Path) -> None:
+    """Reading a pipe would wait until another program writes to it."""
+    os.mkfifo(file.with_name(file.stem + CIVITAI_INFO))
+    assert read_sidecar_details(file, None) is None
+
+
+def test_find_sidecars_of_the_longest_file_name_finds_none(tmp_path: Path) -> None:
+    """The names of its sidecars are longer than a file system allows."""
+    file = tmp_path / f"{'a' * 251}.sft"
+    file.touch()
+    assert find_sidecar_picture(file) is None
+    assert read_sidecar_details(file, None) is None

@@ -37,8 +37,9 @@ def _remove_duplicates(texts: list[str]) -> list[str]:
 TriggerTexts = Annotated[list[TriggerText], Field(max_length=MAX_TRIGGER_WORDS), AfterValidator(_remove_duplicates)]
 
 
+MAX_SIDECAR_TEXT_LENGTH, MAX_SIDECAR_WORDS = 5_000, 200
 # Other programs write these files, so texts are cleaned and cut at the registry instead of refused.
-SidecarText = Annotated[str, StringConstraints(strict=True, max_length=5_000)]
+SidecarText = Annotated[str, StringConstraints(strict=True, max_length=MAX_SIDECAR_TEXT_LENGTH)]
 
 
 class Sidecar(Schema):
@@ -50,7 +51,7 @@ class Sidecar(Schema):
         examples=["Pony"],
     )
     trigger_words: list[SidecarText] = Field(
-        default_factory=list, max_length=200, description="Its trigger words.", examples=[["inkwash"]]
+        default_factory=list, max_length=MAX_SIDECAR_WORDS, description="Its trigger words.", examples=[["inkwash"]]
     )
 
 

@@ -1,25 +1,33 @@
 """Files beside a model file that other programs made: its picture, and what Civitai or LoRA Manager knows of it.
 
-They belong to the model file with the same stem, its name without the extension. URLs in them are never fetched.
+They belong to the model file with the same stem, its name without the extension. URLs in them are never fetched, and
+whatever they contain, the model is pushed. The page has the same rules, in ``web/src/features/upload/sidecars``.
 """
 
 import json
+import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from modelyard.wire.formats import MAX_PICTURE_BYTES
-from modelyard.wire.model_details import Sidecar
+from modelyard.wire.model_details import MAX_SIDECAR_TEXT_LENGTH, MAX_SIDECAR_WORDS, Sidecar
 
 # In the order in which they are looked for: a name that says that it is a preview comes first.
 PICTURE_SUFFIXES = tuple(
     f"{middle}.{extension}" for middle in (".preview", "") for extension in ("png", "jpg", "jpeg", "webp")
 )
 CIVITAI_INFO, LORA_MANAGER = ".civitai.info", ".metadata.json"
+DETAILS_SUFFIXES = (CIVITAI_INFO, LORA_MANAGER)
 # Such a file has some kilobytes; with the descriptions of many pictures, some hundreds.
-_MAX_JSON_BYTES = 4 * 1024 * 1024
-_MAX_WORDS, _MAX_TEXT = 200, 5_000
+MAX_JSON_BYTES = 4 * 1024 * 1024
+# How deep a JSON reader gets differs between programs: this is far below all of them, and far above what is written.
+MAX_JSON_DEPTH = 100
+# What Civitai and LoRA Manager write in lower case if they do not know the base model.
+NO_BASE_MODEL = ("unknown", "other")
+_surrogate = re.compile("[\ud800-\udfff]")
 
 
 class PictureUnusable(ValueError):
@@ -42,7 +50,7 @@ class SidecarDetails:
 def find_sidecar_picture(file: Path) -> Path | None:
     """Return the picture beside a model file, or None. Blocking: looks for eight names, and lists no folder."""
     candidates = (file.with_name(file.stem + suffix) for suffix in PICTURE_SUFFIXES)
-    return next((candidate for candidate in candidates if candidate.is_file()), None)
+    return next(filter(_is_file, candidates), None)
 
 
 def read_sidecar_picture(picture: Path) -> bytes:
@@ -62,9 +70,9 @@ def read_sidecar_details(file: Path, file_hash: str | None) -> SidecarDetails | 
     """Return what ``.civitai.info``, or else LoRA Manager's ``.metadata.json``, declares of a model file. Blocking.
 
     None if there is neither, if it cannot be read, or if the hash in it is that of another file than ``file_hash``
-    (``sha256:<hex>``, None if the file was not hashed).
+    (``sha256:<hex>``, None if the file was not hashed). Halves of surrogate pairs are removed from the texts.
     """
-    for suffix in (CIVITAI_INFO, LORA_MANAGER):
+    for suffix in DETAILS_SUFFIXES:
         sidecar = file.with_name(file.stem + suffix)
         document = _read_json(sidecar)
         if document is None or not _agrees(document, file_hash):
@@ -76,14 +84,40 @@ def read_sidecar_details(file: Path, file_hash: str | None) -> SidecarDetails | 
 
 
 def _read_json(file: Path) -> dict[str, Any] | None:
-    """Return the JSON object in a file; None if there is none, or if it is too large."""
+    """Return the JSON object in a file (RFC 8259); None if there is none, or if it is too large or too deep."""
     try:
-        if file.stat().st_size > _MAX_JSON_BYTES:
+        # A pipe or device would block, or never end.
+        if not _is_file(file) or file.stat().st_size > MAX_JSON_BYTES:
             return None
-        document = json.loads(file.read_bytes())
+        text = file.read_bytes().decode("utf-8-sig")
+        # Numbers are not used, and Python refuses to read long integers as such.
+        document = json.loads(text, parse_int=float, parse_constant=_refuse_constant)
     except (OSError, ValueError, RecursionError):
         return None
-    return document if isinstance(document, dict) else None
+    return document if isinstance(document, dict) and not _is_too_deep(document) else None
+
+
+def _is_file(file: Path) -> bool:
+    """Return whether a file is there, and is no folder, pipe or device; False for a name that is too long."""
+    return os.path.isfile(file)  # noqa: PTH113 - pathlib raises for such a name
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    """Refuse NaN and Infinity, which JSON does not have.
+
+    Raises:
+        ValueError: always.
+    """
+    raise ValueError(f"{name} is not JSON.")
+
+
+def _is_too_deep(document: dict[str, Any]) -> bool:
+    """Return whether objects and lists are nested in more than ``MAX_JSON_DEPTH`` levels."""
+    level: list[Any] = [document]
+    for _ in range(MAX_JSON_DEPTH):
+        entries = (value.values() if isinstance(value, dict) else value for value in level)
+        level = [entry for several in entries for entry in several if isinstance(entry, dict | list)]
+    return bool(level)
 
 
 def _agrees(document: dict[str, Any], file_hash: str | None) -> bool:
@@ -99,16 +133,16 @@ def _iterate_hashes(document: dict[str, Any]) -> Iterator[str]:
     files = document.get("files")
     for entry in files if isinstance(files, list) else ():
         hashes = entry.get("hashes") if isinstance(entry, dict) else None
-        if isinstance(hashes, dict) and isinstance(hashes.get("SHA256"), str):
+        if isinstance(hashes, dict) and isinstance(hashes.get("SHA256"), str) and hashes["SHA256"]:
             yield hashes["SHA256"]
 
 
 def _get_base_model(document: dict[str, Any]) -> str | None:
     """Return the base model: ``baseModel`` of Civitai, ``base_model`` of LoRA Manager."""
     for name in ("baseModel", "base_model"):
-        value = document.get(name)
-        if isinstance(value, str) and value.strip() and value.strip().lower() not in ("unknown", "other"):
-            return value.strip()[:_MAX_TEXT]
+        value = _clean_text(document.get(name))
+        if value and value.lower() not in NO_BASE_MODEL:
+            return value
     return None
 
 
@@ -117,7 +151,13 @@ def _get_trigger_words(document: dict[str, Any]) -> list[str]:
     civitai = document.get("civitai")
     for source in (document, civitai if isinstance(civitai, dict) else {}):
         words = source.get("trainedWords")
-        found = [word.strip()[:_MAX_TEXT] for word in words if isinstance(word, str)] if isinstance(words, list) else []
-        if kept := [word for word in found if word][:_MAX_WORDS]:
+        found = map(_clean_text, words) if isinstance(words, list) else ()
+        if kept := [word for word in found if word][:MAX_SIDECAR_WORDS]:
             return kept
     return []
+
+
+def _clean_text(value: object) -> str:
+    """Return a text as a registration may have it, or '' for a value that is none."""
+    # JSON can escape one half of a surrogate pair, which UTF-8 cannot encode.
+    return _surrogate.sub("", value).strip()[:MAX_SIDECAR_TEXT_LENGTH] if isinstance(value, str) else ""
