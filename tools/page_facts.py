@@ -52,7 +52,7 @@ def build_model_types() -> str:
 def build_formats() -> str:
     """Return the extensions of model files."""
     from modelyard.wire.folders.names import DATA_EXTENSIONS, DATA_NAMES, JSON_EXTENSIONS, MAX_FILES
-    from modelyard.wire.formats import EXTENSIONS, PICKLE_EXTENSIONS, SAFETENSORS_EXTENSIONS
+    from modelyard.wire.formats import EXTENSIONS, MAX_PICTURE_BYTES, PICKLE_EXTENSIONS, SAFETENSORS_EXTENSIONS
 
     return build_module(
         ["wire/folders/names.py", "wire/formats.py"],
@@ -68,6 +68,44 @@ def build_formats() -> str:
         ),
         ("Names without an extension that a folder model may contain.", build_array("FOLDER_NAMES", DATA_NAMES)),
         ("The largest number of files of a folder model.", build_number("MAX_FOLDER_FILES", MAX_FILES)),
+        ("The largest picture that the registry accepts.", build_number("MAX_PICTURE_BYTES", MAX_PICTURE_BYTES)),
+    )
+
+
+def build_sidecars() -> str:
+    """Return the names and limits of the files beside model files that are uploaded with them."""
+    from modelyard.client.transfers.sidecars import (
+        DETAILS_SUFFIXES,
+        MAX_JSON_BYTES,
+        MAX_JSON_DEPTH,
+        NO_BASE_MODEL,
+        PICTURE_SUFFIXES,
+    )
+    from modelyard.wire.model_details import MAX_SIDECAR_TEXT_LENGTH, MAX_SIDECAR_WORDS
+
+    white_space = "".join(f"\\u{code:04x}" for code in range(0x10000) if chr(code).isspace())
+    return build_module(
+        ["client/transfers/sidecars.py", "wire/model_details.py"],
+        (
+            "What follows the stem of a model file in the names of its picture, the preferred one first.",
+            build_array("PICTURE_SUFFIXES", PICTURE_SUFFIXES),
+        ),
+        (
+            "What follows it in the names of files with details, the preferred one first.",
+            build_array("DETAILS_SUFFIXES", DETAILS_SUFFIXES),
+        ),
+        ("The largest file with details that is read.", build_number("MAX_DETAILS_BYTES", MAX_JSON_BYTES)),
+        ("How many levels of objects and lists it may have.", build_number("MAX_DETAILS_DEPTH", MAX_JSON_DEPTH)),
+        ("Base models in lower case that say that it is not known.", build_array("NO_BASE_MODEL", NO_BASE_MODEL)),
+        (
+            "The longest text of details that is sent, in characters.",
+            build_number("MAX_SIDECAR_TEXT_LENGTH", MAX_SIDECAR_TEXT_LENGTH),
+        ),
+        ("The largest number of trigger words that are sent.", build_number("MAX_SIDECAR_WORDS", MAX_SIDECAR_WORDS)),
+        (
+            "A regular expression of the white space that is removed from both ends of texts.",
+            build_string("WHITE_SPACE_PATTERN", f"[{white_space}]"),
+        ),
     )
 
 
@@ -338,5 +376,6 @@ MODULES: dict[str, Callable[[], str]] = {
     "web/src/generated/paths.ts": build_paths,
     "web/src/generated/permissions.ts": build_permissions,
     "web/src/generated/problems.ts": build_problems,
+    "web/src/generated/sidecars.ts": build_sidecars,
     "web/src/generated/states.ts": build_states,
 }

@@ -2,7 +2,6 @@
 
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { pairPictures } from '../src/features/upload/engine/pictures'
 import { expect, expectAccessible, withRegistry } from './fixtures'
 import { registerModel } from './modelFiles'
 import { writePng } from './pictures'
@@ -102,17 +101,4 @@ test('a drop counts if the element below the pointer changes just before it', as
   })
   await drag('drop')
   await expect(page.getByRole('listitem', { name: 'moved.png' })).toContainText('No model has this name.')
-})
-
-test('pairPictures takes the same folder first, and a name in another folder only if one model has it', () => {
-  const build = (relativePath: string) => ({ relativePath, file: {} as File })
-  const models = ['a/ink.safetensors', 'b/ink.safetensors', 'b/moss.ckpt'].map(build)
-  const pictures = ['b/ink.png', 'b/ink.preview.webp', 'c/Moss.jpg', 'c/ink.png', 'c/else.png'].map(build)
-  const { pairs, alone } = pairPictures(models, pictures)
-  const found = [...pairs].map(([model, picture]) => [model.relativePath, picture.relativePath])
-  expect(found).toEqual([
-    ['b/ink.safetensors', 'b/ink.preview.webp'],
-    ['b/moss.ckpt', 'c/Moss.jpg'],
-  ])
-  expect(alone.map(({ relativePath }) => relativePath)).toEqual(['c/ink.png', 'c/else.png'])
 })

@@ -45,3 +45,6 @@ export const FOLDER_NAMES = ['license', 'notice', 'readme', 'merges', 'vocab']
 
 /** The largest number of files of a folder model. */
 export const MAX_FOLDER_FILES = 20_000
+
+/** The largest picture that the registry accepts. */
+export const MAX_PICTURE_BYTES = 10_485_760

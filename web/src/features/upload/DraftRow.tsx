@@ -4,14 +4,13 @@ import { ActionIcon, Button, Group, Loader, NativeSelect, Stack, Text, TextInput
 import { IconAlertTriangle, IconBan, IconCheck, IconX } from '@tabler/icons-react'
 import { memo } from 'react'
 import { formatBytes, formatCount } from '@/components/format'
-import { acceptType, discard, makeNextVersion, removePicture, setPath, setType } from '@/features/upload/engine/draft'
+import { acceptType, discard, makeNextVersion, setPath, setType } from '@/features/upload/engine/draft'
 import { findRepaired, type Item } from '@/features/upload/engine/items'
 import { getTypeOfPath } from '@/features/upload/engine/suggestPath'
 import { buildTypeOptions } from '@/features/upload/engine/typeOptions'
 import type { Validation } from '@/features/upload/engine/validate'
 import { PathConflict } from '@/features/upload/PathConflict'
-import { PictureThumb } from '@/features/upload/pictures/PictureThumb'
-import pictureClasses from '@/features/upload/pictures/pictures.module.css'
+import { SidecarNotes } from '@/features/upload/sidecars/SidecarNotes'
 import classes from '@/features/upload/upload.module.css'
 import { VersionNote } from '@/features/upload/VersionNote'
 
@@ -56,30 +55,11 @@ export const DraftRow = memo(function DraftRow({ draft, verdict }: { draft: Item
           <IconX size={16} />
         </ActionIcon>
       </Group>
-      {draft.picture && <PictureNote id={id} picture={draft.picture} />}
+      <SidecarNotes draft={draft} />
       <ValidationMessage draft={draft} verdict={verdict} />
     </li>
   )
 })
-
-function PictureNote({ id, picture }: { id: number; picture: File }) {
-  return (
-    <div className={`${classes.wide} ${pictureClasses.note}`}>
-      <PictureThumb file={picture} />
-      <Text size="sm" c="dimmed">
-        Picture from <bdi>{picture.name}</bdi>
-      </Text>
-      <ActionIcon
-        variant="subtle"
-        color="gray"
-        aria-label={`Remove picture ${picture.name}`}
-        onClick={() => removePicture(id)}
-      >
-        <IconX size={16} />
-      </ActionIcon>
-    </div>
-  )
-}
 
 function Mark({ verdict }: { verdict: Validation | undefined }) {
   if (!verdict || verdict.kind === 'reading') return <Loader size={16} aria-label="Checking" role="status" />

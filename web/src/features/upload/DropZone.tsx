@@ -8,6 +8,10 @@ import { PICTURE_EXTENSIONS } from '@/features/upload/engine/pictures'
 import type { PickedFile } from '@/features/upload/engine/readFiles'
 import { FilePicker } from '@/features/upload/FilePicker'
 import { EXTENSIONS } from '@/generated/formats'
+import { DETAILS_SUFFIXES } from '@/generated/sidecars'
+
+// A file picker compares the last extension of a name only.
+const DETAILS_EXTENSIONS = DETAILS_SUFFIXES.map((suffix) => suffix.slice(suffix.lastIndexOf('.')))
 
 interface DropZoneProps {
   isSmall: boolean
@@ -30,15 +34,15 @@ export function DropZone({ isSmall, target, onFiles, onAddFromLink }: DropZonePr
       {!isSmall && (
         <Text size="sm" c="dimmed" maw={560}>
           Each file gets its type and path from its folder or its content. You can review everything before anything is
-          sent. A picture with the name of a model becomes its preview. Files that the registry already has are not sent
-          again.
+          sent. A picture with the name of a model becomes its preview, and base model and trigger words are taken from
+          a .civitai.info or .metadata.json file beside it. Files that the registry already has are not sent again.
         </Text>
       )}
       <Group gap="xs" justify="center">
         <FilePicker
           label="Choose files"
           icon={IconFile}
-          accept={[...EXTENSIONS, ...PICTURE_EXTENSIONS]}
+          accept={[...EXTENSIONS, ...PICTURE_EXTENSIONS, ...DETAILS_EXTENSIONS]}
           testId="files"
           onFiles={onFiles}
         />

@@ -1,12 +1,11 @@
 // The upload page: files to upload, running uploads, and unfinished uploads of earlier visits.
 
-import { Alert, Stack, Text } from '@mantine/core'
+import { Stack, Text } from '@mantine/core'
 import { getRouteApi } from '@tanstack/react-router'
 import { lazy, Suspense, useEffect, useEffectEvent, useRef, useState } from 'react'
 import { usePermissions } from '@/api/permissions'
 import { useSession } from '@/api/session'
 import { useTeam } from '@/api/useTeam'
-import { formatCount } from '@/components/format'
 import { Heading } from '@/components/Heading'
 import { notify, notifyError } from '@/components/notify'
 import { Empty, Loading } from '@/components/placeholders'
@@ -16,15 +15,17 @@ import { DropZone } from '@/features/upload/DropZone'
 import { takeDroppedFiles } from '@/features/upload/droppedFiles'
 import { draft, draftFolder, pairWithDrafts } from '@/features/upload/engine/draft'
 import { useUploadItems } from '@/features/upload/engine/items'
-import { type Selection, selectModels } from '@/features/upload/engine/pickFiles'
+import { getLeftOut, type LeftOut } from '@/features/upload/engine/leftOut'
+import { selectModels } from '@/features/upload/engine/pickFiles'
+import { isPicture } from '@/features/upload/engine/pictures'
 import type { PickedFile } from '@/features/upload/engine/readFiles'
 import { FolderChoices } from '@/features/upload/folders/FolderChoices'
 import { groupFolders, type PickedFolder, splitFolders } from '@/features/upload/folders/pickFolders'
+import { LeftOutNotices } from '@/features/upload/LeftOutNotices'
 import { PictureOffers } from '@/features/upload/pictures/PictureOffers'
 import { RecentUploads } from '@/features/upload/recent/RecentUploads'
 import { TargetError, TargetNotice, useTargetModel } from '@/features/upload/TargetModel'
 import { UnfinishedUploads } from '@/features/upload/UnfinishedUploads'
-import { EXTENSIONS } from '@/generated/formats'
 
 const AddFromLink = lazy(() =>
   import('@/features/imports/AddFromLink').then(({ AddFromLink }) => ({ default: AddFromLink })),
@@ -55,7 +56,7 @@ function UploadView() {
   const items = useUploadItems().filter((one) => one.teamId === whose.teamId)
   const drafts = items.filter(({ stage }) => stage === 'reading' || stage === 'draft')
   const transfers = items.filter((one) => !drafts.includes(one))
-  const [selection, setSelection] = useState<Selection>()
+  const [leftOut, setLeftOut] = useState<LeftOut>()
   const [folders, setFolders] = useState<PickedFolder[]>([])
   const { pictures, pictureList, setPictures } = usePictures()
   const team = useTeam()
@@ -82,16 +83,17 @@ function UploadView() {
   }
   const addEachFile = (files: PickedFile[]) => {
     const found = selectModels(files)
-    setSelection(found)
     if (modelId !== undefined && found.models.length > 1) {
       return notify('A new version is one file. Choose one, or select “Upload other models”.')
     }
     draft(found.models, whose, target.data).catch(notifyError)
     // Those that are offered already may belong to a file that comes after them.
     const before = pictureList.current
-    const alone = pairWithDrafts(mergeFiles(before, found.pictures), whose)
+    const alone = pairWithDrafts(mergeFiles(before, found.sidecars), whose)
+    setLeftOut(getLeftOut(found, alone))
     // Among models, other pictures are those that a folder of ComfyUI has generated.
-    setPictures(found.models.length === 0 ? alone : alone.filter((one) => before.includes(one)))
+    const isOffered = (one: PickedFile) => found.models.length === 0 || before.includes(one)
+    setPictures(alone.filter((one) => isPicture(one.relativePath) && isOffered(one)))
     if (found.models.length > 0) leaveTarget()
   }
   const addDroppedFiles = useEffectEvent(() => {
@@ -128,7 +130,7 @@ function UploadView() {
           addEachFile(folder.picked)
         }}
       />
-      {selection && <SkippedFiles selection={selection} onClose={() => setSelection(undefined)} />}
+      {leftOut && <LeftOutNotices leftOut={leftOut} onClose={() => setLeftOut(undefined)} />}
       {pictures.length > 0 && (
         <PictureOffers teamId={whose.teamId} pictures={pictures} onClose={() => setPictures([])} />
       )}
@@ -172,32 +174,4 @@ function useOwner() {
   const session = useSession()
   if (session.state !== 'signed-in') return { teamId: '', userId: '' }
   return { teamId: session.team?.id ?? '', userId: session.me.id }
-}
-
-function SkippedFiles({
-  selection: { models, pictures, skipped },
-  onClose,
-}: {
-  selection: Selection
-  onClose: () => void
-}) {
-  const left = [...skipped.values()].reduce((sum, one) => sum + one, 0)
-  if (left === 0) return null
-  const isPartial = models.length + pictures.length > 0
-  const what = pictures.length > 0 ? 'not models or pictures' : 'not models'
-  const title = isPartial ? `${formatCount(left, 'file')} skipped: ${what}` : 'No models found in your selection'
-  return (
-    <Alert
-      color={isPartial ? 'gray' : 'yellow'}
-      title={title}
-      withCloseButton
-      onClose={onClose}
-      closeButtonLabel="Close"
-    >
-      <Text size="sm">
-        {[...skipped].map(([why, number]) => `${number.toLocaleString('en')} ${why}`).join(', ')}. Supported extensions:{' '}
-        {EXTENSIONS.join(' ')}
-      </Text>
-    </Alert>
-  )
 }

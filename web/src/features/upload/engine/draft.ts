@@ -4,11 +4,11 @@ import type { Model } from '@/api/types'
 import { inspectInWorker } from '@/features/upload/engine/hashFile'
 import { addItem, allItems, findItem, removeItems, updateItem } from '@/features/upload/engine/items'
 import { peek, peekSoon, stopPeek } from '@/features/upload/engine/peek'
-import { pairPictures } from '@/features/upload/engine/pictures'
 import type { PickedFile } from '@/features/upload/engine/readFiles'
 import { findResumeRecord, getCachedHash } from '@/features/upload/engine/resumeStore'
 import { getTypeOfPath, suggestPathByFolders, suggestPathByType, withType } from '@/features/upload/engine/suggestPath'
 import { findFolderRefusal, type PickedFolder, suggestFolderPath } from '@/features/upload/folders/pickFolders'
+import { pairSidecars } from '@/features/upload/sidecars/pairSidecars'
 
 export interface Owner {
   teamId: string
@@ -96,18 +96,26 @@ export function setType(id: number, modelType: string): void {
   if (one) setPath(id, withType(one.path, modelType))
 }
 
-/** Give drafts the pictures of their names; returns those that belong to none. */
-export function pairWithDrafts(pictures: PickedFile[], { teamId }: Owner): PickedFile[] {
+/** Give drafts the pictures and details of their names; returns those that belong to none. */
+export function pairWithDrafts(files: PickedFile[], { teamId }: Owner): PickedFile[] {
   const drafts = allItems().filter(
     (one) => one.teamId === teamId && (one.stage === 'reading' || one.stage === 'draft') && !one.refusal,
   )
-  const { pairs, alone } = pairPictures(drafts, pictures)
-  for (const [{ id }, { file }] of pairs) updateItem(id, { picture: file })
+  const { pairs, alone } = pairSidecars(drafts, files)
+  for (const [{ id, folder }, { picture, details }] of pairs) {
+    if (picture) updateItem(id, { picture: picture.file })
+    // Those that exist are about single files.
+    if (details.length > 0 && !folder) updateItem(id, { detailFiles: details.map(({ file }) => file) })
+  }
   return alone
 }
 
 export function removePicture(id: number): void {
   updateItem(id, { picture: undefined })
+}
+
+export function removeDetails(id: number): void {
+  updateItem(id, { detailFiles: undefined })
 }
 
 /** Accept a type that is not known, for all drafts that have it. */

@@ -33,6 +33,8 @@ export interface Item {
   leftOut?: number | undefined
   /** Its preview picture, which is sent once the model is registered. */
   picture?: File | undefined
+  /** Files beside it that declare its base model and trigger words, the preferred one first. */
+  detailFiles?: File[] | undefined
   teamId: string
   userId: string
   stage: Stage

@@ -10,6 +10,7 @@ import { Coalescer } from '@/features/upload/engine/Coalescer'
 import { checkPath } from '@/features/upload/engine/checkPath'
 import type { Item, NewestVersion } from '@/features/upload/engine/items'
 import { getTypeOfPath } from '@/features/upload/engine/suggestPath'
+import type { SidecarDetails } from '@/features/upload/sidecars/readDetails'
 import { MAX_LONG_NAME_LENGTH } from '@/generated/fieldLimits'
 import { MAX_BATCH_ITEMS, MAX_PAGE_ROWS } from '@/generated/paging'
 import type { components } from '@/generated/schema'
@@ -127,11 +128,17 @@ export async function abortMultipart(upload: Multipart): Promise<void> {
   await unwrap(api.POST('/api/v1/uploads/multipart/abort', { body: upload }))
 }
 
+/** The key and hash of stored content, and what a file beside it declares. */
+interface StoredContent {
+  storageKey: string
+  hash: string
+  details: SidecarDetails | undefined
+}
+
 /** Register the stored file. Idempotent: repeating it returns the same id. The response says what was not applied. */
 export async function registerModel(
   one: Item,
-  storage_key: string,
-  file_hash: string,
+  { storageKey, hash, details }: StoredContent,
   notes: SharedDetails,
 ): Promise<components['schemas']['RegisteredModel']> {
   const name = cleanName(one.folder ? one.file.name : one.file.name.replace(/(.)\.[^.]*$/, '$1'))
@@ -139,9 +146,10 @@ export async function registerModel(
     // A registry that does not know `keeps_name` sets the name that is sent.
     display_name: (one.replaces && one.existing?.display_name) || name,
     keeps_name: true,
-    storage_key,
-    file_hash,
+    storage_key: storageKey,
+    file_hash: hash,
     ...getFileFields(one),
+    ...(details && { sidecar: { base_model: details.baseModel ?? null, trigger_words: details.triggerWords } }),
     ...(one.storedFolder && { file_size: one.storedFolder.manifestSize, file_list: one.storedFolder.fileList }),
     ...(one.replaces && { replaces: one.replaces }),
     ...(one.replaces && one.expectedVersion && { expected_version: one.expectedVersion }),

@@ -18,6 +18,7 @@ import { wait, withRetry } from '@/features/upload/engine/retry'
 import { completeUpload, findStoredParts, sendParts, sendWhole } from '@/features/upload/engine/sendParts'
 import type { UploadRun } from '@/features/upload/engine/UploadRun'
 import { forgetFolder, forgetStored, storeFolder } from '@/features/upload/folders/storeFolder'
+import { readSidecarDetails } from '@/features/upload/sidecars/readDetails'
 import type { ProblemCode } from '@/generated/problems'
 
 // A URL that expires sooner may expire before the last byte is sent.
@@ -61,7 +62,9 @@ export async function uploadFile(run: UploadRun, vetted: UploadTicket | undefine
     if (!run.item.hash) run.setActivity('reading on')
     const hash = await run.hash()
     run.setActivity('registering')
-    const registered = await withRetry(run, () => registerModel(run.item, storageKey, hash, run.notes))
+    const details = await readSidecarDetails(run.item.detailFiles ?? [], hash)
+    const content = { storageKey, hash, details }
+    const registered = await withRetry(run, () => registerModel(run.item, content, run.notes))
     deleteResumeRecordOf(run.item)
     forgetStored(run.item.id)
     run.record = undefined
