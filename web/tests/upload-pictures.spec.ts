@@ -52,6 +52,21 @@ test('twelve LoRAs get their pictures by one drop, which can be undone', async (
   await expect.poll(() => countPictures(registry, 'dozen')).toBe(0)
 })
 
+test('pictures that are dropped on the list of models are offered to those with their names', async ({
+  page,
+  registry,
+  signIn,
+}) => {
+  await registerModel(registry, 'loras/from-list.safetensors')
+  mkdirSync(join(registry.home, 'files/list'), { recursive: true })
+  const picture = writePng(join(registry.home, 'files/list/from-list.preview.png'), GREEN)
+  await signIn(registry.owner, '/models')
+  await drop(page, picture)
+  await expect(page.getByRole('listitem', { name: 'from-list.preview.png' })).toContainText('Picture of from-list')
+  await page.getByRole('button', { name: 'Set 1 picture' }).click()
+  await expect.poll(() => countPictures(registry, 'from-list')).toBe(1)
+})
+
 test('pictures stay offered when others are dropped, and the first 200 are looked up', async ({
   page,
   registry,
