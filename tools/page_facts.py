@@ -49,6 +49,21 @@ def build_model_types() -> str:
     )
 
 
+def build_base_models() -> str:
+    """Return the names of base models, and which sources of one are only claims."""
+    from modelyard.wire.base_models.names import BASE_MODELS
+    from modelyard.wire.model_details import CLAIMED_BASE_SOURCES
+
+    return build_module(
+        ["wire/base_models/names.py", "wire/model_details.py"],
+        ("The known base models, in the order in which they are offered.", build_array("BASE_MODELS", BASE_MODELS)),
+        (
+            "The sources of a base model that prove nothing: it may be wrong.",
+            build_array("CLAIMED_BASE_SOURCES", CLAIMED_BASE_SOURCES),
+        ),
+    )
+
+
 def build_formats() -> str:
     """Return the extensions of model files."""
     from modelyard.wire.folders.names import DATA_EXTENSIONS, DATA_NAMES, JSON_EXTENSIONS, MAX_FILES
@@ -367,6 +382,7 @@ def build_problems() -> str:
 # By path below the repository.
 MODULES: dict[str, Callable[[], str]] = {
     "web/src/generated/modelTypes.ts": build_model_types,
+    "web/src/generated/baseModels.ts": build_base_models,
     "web/src/generated/formats.ts": build_formats,
     "web/src/generated/inspection.ts": build_inspection,
     "web/src/generated/durations.ts": build_durations,

@@ -159,7 +159,7 @@ def test_show_says_what_a_model_is_and_where_that_comes_from(signed_in: Command,
     signed_in("push", write_lora(tmp_path / "loras" / "ink.safetensors"))
     shown = " ".join(signed_in("show", "ink").out.split())
     for text in (
-        "base model Pony (from the file's metadata)",
+        "base model Pony (probably: claimed by the file's metadata)",
         "trigger words inkwsh (probably)",
         "network LoRA, rank 16",
         "training 48 pictures",

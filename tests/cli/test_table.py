@@ -50,6 +50,11 @@ def test_table_at_80_columns_cuts_the_base_model_before_paths_that_differ_in_the
     assert low == "loras/wa…A14B-LOW-lightx2v-rank64  Wan Video 2…  102 kB  verified  0199f3a1-9d3d"
 
 
+@pytest.mark.parametrize(("width", "shown"), [(12, "Illustrious?"), (10, "Illustri…?"), (2, "I…")])
+def test_cut_text_keeps_the_question_mark_of_a_guess(width: int, shown: str) -> None:
+    assert cut_text("Illustrious?", width) == shown
+
+
 def test_table_cell_that_fits_is_not_cut() -> None:
     row = ("loras/ink.safetensors", "Ink", "218 MB", "verified", "0199f3a1")
     assert str(format_table(HEADINGS, [row], 80)[1]).split() == [*row[:2], "218", "MB", *row[3:]]

@@ -5,6 +5,7 @@ import type { ModelImport, SourceFile } from '../src/api/types'
 import { describeImport } from '../src/features/imports/describeImport'
 import { findSharedPath } from '../src/features/imports/draftFields'
 import { expect, expectAccessible, expectNoHorizontalScroll, withRegistry } from './fixtures'
+import { listOffered } from './modelActions'
 import type { Person, Registry } from './registry'
 import { type Sources, startRegistryWithSources } from './sources'
 
@@ -61,7 +62,9 @@ test('a pasted link of a repository is confirmed for one of its files, imported,
   await dialog.getByLabel('Type').selectOption('checkpoints')
   await expect(dialog.getByLabel('Path')).toHaveValue('models/checkpoints/clear.safetensors')
   await dialog.getByLabel('Name').fill('Clear')
-  await dialog.getByLabel('Base model').fill('Pony')
+  const base = dialog.getByRole('combobox', { name: 'Base model' })
+  expect(await listOffered(base)).toContain('Pony')
+  await base.fill('Pony')
   await dialog.getByRole('button', { name: 'Import' }).click()
   await expect(dialog).toBeHidden()
   await expect(getRow(page, 'Clear')).toContainText('Imported')

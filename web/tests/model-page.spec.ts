@@ -1,10 +1,11 @@
 // The page of a model: its address, how to use it, and its place in the list.
 
 import { getLoaderName, getPromptText, parseWeight } from '../src/features/models/facts/promptText'
+import { BASE_MODELS } from '../src/generated/baseModels'
 import { readClipboard } from './accounts'
 import { expect, expectAccessible, expectNoHorizontalScroll, withRegistry } from './fixtures'
 import { ReportingMachine } from './machines'
-import { chooseModelAction } from './modelActions'
+import { chooseModelAction, listOffered } from './modelActions'
 import { buildSafetensors, registerModel } from './modelFiles'
 
 const test = withRegistry()
@@ -150,11 +151,18 @@ test('a person corrects the base model and the trigger words, and returns to tho
   const what = page.getByRole('region', { name: 'What it is' })
   await what.getByRole('button', { name: 'Edit base model' }).click()
   const base = page.getByRole('dialog', { name: 'Base model' })
-  await base.getByLabel('Base model').fill('Pony')
+  const field = base.getByRole('combobox', { name: 'Base model' })
+  expect(await listOffered(field)).toEqual(BASE_MODELS)
+  await field.fill('Pony')
   await expectAccessible(page)
   await base.getByRole('button', { name: 'Save' }).click()
   await expect(what).toContainText('Pony')
   await expect(what).toContainText('entered by a person')
+  // A name that is not offered.
+  await what.getByRole('button', { name: 'Edit base model' }).click()
+  await field.fill('Our own base')
+  await field.press('Enter')
+  await expect(what).toContainText('Our own base')
   await what.getByRole('button', { name: 'Edit base model' }).click()
   await base.getByRole('button', { name: 'Reset to the file’s value' }).click()
   await expect(what).toContainText('Unknown')

@@ -8,6 +8,8 @@ from modelyard.wire.schemas import Schema
 from modelyard.wire.texts.rules import NAME_PATTERN, check_is_readable
 
 BaseSource = Literal["person", "sidecar", "metadata", "file_name", "tensors"]
+# What the tensors of the file do not prove, and no person has entered: it may be wrong, and is shown as such.
+CLAIMED_BASE_SOURCES: tuple[BaseSource, ...] = ("sidecar", "metadata", "file_name")
 TriggerSource = Literal["person", "file", "sidecar", "folder", "guess"]
 MAX_TRIGGER_WORDS = 50
 

@@ -6,6 +6,8 @@ The page's list (``web/src/generated/modelTypes.ts``) and ``docs/reference/model
 import re
 from dataclasses import dataclass
 
+from modelyard.wire.texts.typing_errors import MIN_TYPO_LENGTH, is_typing_error
+
 # The folders of ComfyUI core (``folder_paths.py``), aliases included, in the order in which the page offers them.
 CORE_FOLDERS = (
     "checkpoints",
@@ -128,9 +130,6 @@ NODE_FOLDERS = (
 )
 
 _separators = re.compile(r"[-_. ]+")
-# Shorter names are too similar to each other: `doras` need not be a typo of `loras`. Swapped letters count at any
-# length.
-_MIN_TYPO_LENGTH = 6
 _node_folders = {folder.name.casefold(): folder for folder in NODE_FOLDERS}
 _type_folders = {**A1111_FOLDERS, **{folder.casefold(): folder for folder in CORE_FOLDERS}}
 
@@ -161,28 +160,6 @@ def _normalize(name: str) -> str:
     return _separators.sub("", name.casefold()).removesuffix("s")
 
 
-def _is_one_letter_off(one: str, other: str) -> bool:
-    """Return whether two texts differ in one letter: inserted, missing or changed; no digit."""
-    rest, other_rest = _cut_common_start(one, other)
-    if any(map(str.isdigit, rest[:1] + other_rest[:1])):
-        return False
-    return rest[1:] == other_rest or rest == other_rest[1:] or rest[1:] == other_rest[1:]
-
-
-def _are_letters_swapped(one: str, other: str) -> bool:
-    """Return whether two texts differ in two neighboring letters that are swapped; none is a digit."""
-    rest, other_rest = _cut_common_start(one, other)
-    return rest[:2].isalpha() and rest[:2] == other_rest[1::-1] and rest[2:] == other_rest[2:]
-
-
-def _cut_common_start(one: str, other: str) -> tuple[str, str]:
-    """Return what follows in two texts after the letters with which both begin."""
-    start = next((index for index, pair in enumerate(zip(one, other, strict=False)) if len(set(pair)) > 1), None)
-    if start is None:
-        start = min(len(one), len(other))
-    return one[start:], other[start:]
-
-
 def is_known_folder(name: str) -> bool:
     """Return whether ComfyUI itself or a known custom node has this models folder; ComfyUI's in their exact case."""
     return name in CORE_FOLDERS or find_node_folder(name) is not None
@@ -200,16 +177,11 @@ def suggest_folder(name: str) -> str | None:
     spelling = _normalize(name)
     if spelling in _folders_by_spelling:
         return _folders_by_spelling[spelling]
-    is_long = len(spelling) >= _MIN_TYPO_LENGTH
-    for folder in CORE_FOLDERS:
-        known = _normalize(folder)
-        if _are_letters_swapped(spelling, known) or (is_long and _is_one_letter_off(spelling, known)):
-            return folder
-    return None
+    return next((folder for folder in CORE_FOLDERS if is_typing_error(spelling, _normalize(folder))), None)
 
 
 # Short names of node folders, such as `blip`, have too many neighbors. A folder of ComfyUI takes precedence.
 _folders_by_spelling = {
     _normalize(folder): folder
-    for folder in (*(each.name for each in NODE_FOLDERS if len(each.name) >= _MIN_TYPO_LENGTH), *CORE_FOLDERS[::-1])
+    for folder in (*(each.name for each in NODE_FOLDERS if len(each.name) >= MIN_TYPO_LENGTH), *CORE_FOLDERS[::-1])
 }

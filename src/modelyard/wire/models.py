@@ -294,7 +294,8 @@ class Model(Schema):
     )
     base_source: BaseSource | None = Field(
         description="Where that comes from. `person`: a user entered it. `sidecar`: a file beside the uploaded one. "
-        "`metadata`, `file_name`: these refine what the tensors show. `tensors`: the tensors alone. Null if unknown.",
+        "`metadata`, `file_name`: these refine what the tensors show. `tensors`: the tensors show it, whatever else "
+        "says so. `sidecar`, `metadata` and `file_name` are claims, which may be wrong. Null if unknown.",
         examples=["metadata"],
     )
     trigger_words: list[TriggerWord] = Field(

@@ -145,6 +145,19 @@ def test_declared_phrase_takes_precedence_over_a_sidecar(team: ApiCaller) -> Non
     assert get_words(team, team.register(content, sidecar={"trigger_words": ["sumi"]})) == [("inkwsh", "file")]
 
 
+@pytest.mark.parametrize(
+    ("content", "sidecar"),
+    [(build_lora(ss_sd_model_name="sd_xl_base_1.0.safetensors"), None), (build_lora(), {"base_model": "SDXL 1.0"})],
+    ids=["metadata", "sidecar"],
+)
+def test_claim_of_what_the_tensors_show_leaves_them_as_the_source(
+    team: ApiCaller, content: bytes, sidecar: dict[str, str] | None
+) -> None:
+    # The claim is exact, so that the file name does not refine it.
+    model_id = team.register(content, "loras/ink_pony.safetensors", sidecar=sidecar)
+    assert get_base(team, model_id) == ("SDXL 1.0", "tensors")
+
+
 def test_sidecar_that_contradicts_the_tensors_is_ignored(team: ApiCaller) -> None:
     assert get_base(team, team.register(build_lora(), sidecar={"base_model": "Flux.1 D"})) == ("SDXL 1.0", "tensors")
 

@@ -11,14 +11,14 @@ import {
   type TablerIcon,
 } from '@tabler/icons-react'
 import { useState } from 'react'
+import { type Based, formatBaseModel } from '@/components/baseModel'
 import { initialsOf } from '@/components/initials'
 import classes from '@/components/ModelPicture.module.css'
 import { formatModelType } from '@/components/modelType'
 
-interface Pictured {
+interface Pictured extends Based {
   display_name: string
   model_type: string
-  base_model?: string | null
   preview_url?: string | null
   preview_color?: string | null
 }
@@ -67,7 +67,7 @@ function Cover({ model, isSmall }: { model: Pictured; isSmall: boolean }) {
           <Icon size={16} stroke={1.75} />
           <span className={classes.word}>
             {formatModelType(model.model_type)}
-            {model.base_model && <bdi> · {model.base_model}</bdi>}
+            {model.base_model && <bdi> · {formatBaseModel(model)}</bdi>}
           </span>
         </span>
       )}

@@ -7,6 +7,7 @@ import io
 from typing import TYPE_CHECKING, NamedTuple
 
 from modelyard.cli.terminal.formatting import format_age, format_content_size, format_model_path, shorten_path
+from modelyard.cli.terminal.model_details import mark_base_model, mark_trigger_words
 from modelyard.cli.terminal.table import Column, format_table
 
 if TYPE_CHECKING:
@@ -54,8 +55,9 @@ COLUMNS: dict[str, ModelColumn] = {
     "path": ModelColumn(0, lambda model: format_model_path(model.model_path), lambda model: model.model_path),
     "name": _of_text(6, lambda model: model.display_name),
     "type": _of_text(3, lambda model: model.model_type),
-    "base": _of_text(4, lambda model: model.base_model or ""),
-    "trigger": _of_text(6, lambda model: ", ".join(word.text for word in model.trigger_words)),
+    "base": ModelColumn(4, mark_base_model, lambda model: model.base_model or ""),
+    "base-source": _of_text(7, lambda model: model.base_source or ""),
+    "trigger": ModelColumn(6, mark_trigger_words, lambda model: ", ".join(word.text for word in model.trigger_words)),
     "version": ModelColumn(4, lambda model: str(model.version), lambda model: model.version),
     "size": ModelColumn(5, format_content_size, lambda model: model.content_size),
     "files": ModelColumn(

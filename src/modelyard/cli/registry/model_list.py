@@ -59,6 +59,9 @@ def ls(
 ) -> None:
     """List models, newest first. Into a pipe or a file, a table is not cut and has whole ids.
 
+    A question mark after a base model or a trigger word says that it is only claimed or guessed; the column
+    base-source says by what.
+
     Examples: modelyard ls portrait type:loras 'base:"SDXL 1.0"'; modelyard ls --sort=-file_size --all;
     modelyard ls --columns path,size,hash --format csv > models.csv
     """

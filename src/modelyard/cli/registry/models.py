@@ -28,6 +28,7 @@ from modelyard.cli.terminal.model_details import (
     format_model_details,
     split_tags,
     split_words,
+    warn_of_near_miss,
 )
 from modelyard.cli.terminal.new_types import NewType, confirm_new_types
 from modelyard.cli.terminal.terminal import Terminal, Yes, terminal_of
@@ -228,6 +229,7 @@ def edit(
         change["trigger_words"] = []
     terminal = terminal_of(context)
     confirm_new_types(terminal, [] if model_type is None else [model_type], is_accepted=new_type)
+    warn_of_near_miss(terminal.output, base_model)
     changed, absent = terminal.call_registry(
         lambda registry: _edit_model(registry, model, change, (add_tag or [], remove_tag or []))
     )

@@ -9,6 +9,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from modelyard.cli.terminal.output import Output
     from modelyard.wire.model_details import TrainingTag
     from modelyard.wire.models import Model
 
@@ -24,9 +25,9 @@ TriggerWordsOption = Annotated[
 ]
 _SOURCES = {
     "person": "entered by a person",
-    "sidecar": "from a file beside it",
-    "metadata": "from the file's metadata",
-    "file_name": "from the file's name",
+    "sidecar": "claimed by its source, or by a file beside it",
+    "metadata": "claimed by the file's metadata",
+    "file_name": "a guess from the file's name",
     "tensors": "from the tensors",
 }
 # Training tags that are printed unless all are asked for.
@@ -35,6 +36,19 @@ _SHOWN_TAGS = 3
 OWN_LINES = ("base_model", "base_source", "trigger_words")
 # Metadata of the file that has the name of a field of the record, which a search finds.
 METADATA_NAMES = {"tags": "file's tags"}
+
+
+def warn_of_near_miss(output: Output, base_model: str | None) -> None:
+    """Print what was probably meant if a base model is a near miss of a known one; it is not refused.
+
+    A known name, a new one, an empty text and None print nothing.
+    """
+    from modelyard.wire.base_models.spellings import suggest_base_model
+
+    known = suggest_base_model(base_model) if base_model else None
+    if known is not None:
+        happened = f"'{base_model}' is no name of a known base model. It is kept as you wrote it."
+        output.warn(f"{happened} Did you mean '{known}'?")
 
 
 def split_words(text: str) -> list[str]:
@@ -88,11 +102,29 @@ def format_model_details(model: Model, *, all_tags: bool = False) -> list[tuple[
     ]
 
 
+def is_base_claimed(model: Model) -> bool:
+    """Return whether the base model is only claimed: neither shown by the tensors nor entered by a person."""
+    from modelyard.wire.model_details import CLAIMED_BASE_SOURCES
+
+    return model.base_source in CLAIMED_BASE_SOURCES
+
+
+def mark_base_model(model: Model) -> str:
+    """Return the base model with a question mark if it is only claimed; empty if it is unknown."""
+    return f"{model.base_model or ''}{'?' if is_base_claimed(model) else ''}"
+
+
+def mark_trigger_words(model: Model) -> str:
+    """Return the trigger words with commas between, each guess with a question mark."""
+    return ", ".join(f"{word.text}{'?' if word.source == 'guess' else ''}" for word in model.trigger_words)
+
+
 def _format_base_model(model: Model) -> str:
     """Return the base model with its source in words, or that it is unknown."""
     if model.base_model is None or model.base_source is None:
         return "unknown"
-    return f"{model.base_model} ({_SOURCES[model.base_source]})"
+    probably = "probably: " if is_base_claimed(model) else ""
+    return f"{model.base_model} ({probably}{_SOURCES[model.base_source]})"
 
 
 def _format_word(text: str, source: str) -> str:

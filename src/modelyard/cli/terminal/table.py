@@ -111,8 +111,14 @@ def _build_line(headings: Sequence[str], cells: Sequence[str], fitted: dict[int,
 
 
 def cut_text(text: str, width: int) -> str:
-    """Return a text of at most ``width`` columns, with an ellipsis if its end was cut."""
-    return text if count_columns(text) <= width else f"{_take(text, width - 1).rstrip()}…"
+    """Return a text of at most ``width`` columns, with an ellipsis if its end was cut.
+
+    A question mark at the end stays: it marks a guess.
+    """
+    if count_columns(text) <= width:
+        return text
+    end = "…?" if text.endswith("?") and width > len("…?") else "…"
+    return f"{_take(text, width - len(end)).rstrip()}{end}"
 
 
 def cut_path(path: str, width: int) -> str:

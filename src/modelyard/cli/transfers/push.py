@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from modelyard.cli.terminal.completion import complete_model
-from modelyard.cli.terminal.model_details import BaseModelOption, TriggerWordsOption, split_tags, split_words
+from modelyard.cli.terminal.model_details import (
+    BaseModelOption,
+    TriggerWordsOption,
+    split_tags,
+    split_words,
+    warn_of_near_miss,
+)
 from modelyard.cli.terminal.new_types import NewType, confirm_new_types
 from modelyard.cli.terminal.terminal import Terminal, terminal_of
 from modelyard.cli.transfers.options import MOST_JOBS, GiveUpAfter, LimitRate, PushSettings, build_network
@@ -131,6 +137,7 @@ def push(
     notes = Notes(**{field: value for field, value in details.items() if value is not None})
     overrides = ModelOverrides(model_type, path, name, notes, replace, clean_names, note)
     terminal = terminal_of(context)
+    warn_of_near_miss(terminal.output, base_model)
     network = build_network(terminal, limit_rate, give_up_after)
     settings = PushSettings(jobs, wait, network, new_type, sidecars, as_folder, dry_run)
     raise typer.Exit(_run(terminal, files, overrides, to, settings))

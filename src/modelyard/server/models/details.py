@@ -13,12 +13,13 @@ from modelyard.server.inspection.description.base_models import (
     FAMILIES,
     BaseModel,
     Claim,
-    find_name,
+    prove_base_model,
     refine_base_model,
 )
 from modelyard.server.inspection.description.trigger_words import has_declared_phrase
 from modelyard.server.inspection.metadata import clean_list
 from modelyard.server.models.tables import ModelRow, ModelVersionRow
+from modelyard.wire.base_models.spellings import find_base_model
 from modelyard.wire.model_details import MAX_TRIGGER_WORDS, Sidecar, TrainingTag
 from modelyard.wire.texts.cleaning import clean_text
 
@@ -59,7 +60,8 @@ def derive_details(facts: Mapping[str, Any], sources: Sources) -> dict[str, Any]
 def _derive_base_model(facts: Mapping[str, Any], sources: Sources) -> BaseModel:
     """Return what the tensors show, refined by the sidecar, the metadata or the file name; they never contradict it.
 
-    Only a sidecar tells the base model of a file whose tensors show none.
+    The source is the tensors also if one of the others says the same, since it is no claim then. Only a sidecar tells
+    the base model of a file whose tensors show none.
     """
     families = [family for family in facts.get("base_families", []) if family in FAMILIES]
     sidecar = (sources.sidecar or {}).get("base_model") or ""
@@ -67,10 +69,10 @@ def _derive_base_model(facts: Mapping[str, Any], sources: Sources) -> BaseModel:
     if facts.get("base_source") == "metadata":
         claims.append(Claim("metadata", facts["base_model"]))
     claims.append(Claim("file_name", PurePosixPath(sources.model_path).stem, is_exact=False))
-    base = refine_base_model(families, claims)
+    base = prove_base_model(refine_base_model(families, claims), families)
     if families or sidecar.casefold() in _NO_BASE_MODEL:
         return base
-    return BaseModel(find_name(sidecar) or sidecar, "sidecar")
+    return BaseModel(find_base_model(sidecar) or sidecar, "sidecar")
 
 
 def _derive_trigger_words(facts: Mapping[str, Any], sources: Sources) -> list[dict[str, str]]:

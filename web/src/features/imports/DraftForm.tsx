@@ -6,6 +6,7 @@ import { type FormEvent, useState } from 'react'
 import { isReadableName } from '@/api/names'
 import { asProblem } from '@/api/problem'
 import type { ImportDraft, Model } from '@/api/types'
+import { BaseModelField } from '@/components/BaseModelField'
 import { TagsField } from '@/components/TagsField'
 import { DraftFacts } from '@/features/imports/DraftFacts'
 import { describeFile } from '@/features/imports/describeImport'
@@ -16,7 +17,6 @@ import { RefusedFiles, SeveralFiles } from '@/features/imports/SeveralFiles'
 import { findPathProblem, getTypeOfPath, withType } from '@/features/upload/engine/suggestPath'
 import { buildTypeOptions } from '@/features/upload/engine/typeOptions'
 import {
-  MAX_BASE_MODEL_LENGTH,
   MAX_LICENSE_LENGTH,
   MAX_LONG_NAME_LENGTH,
   MAX_TRIGGER_LENGTH,
@@ -159,12 +159,10 @@ function Fields({ fields, isPathFixed, refusals, onChange }: FieldsProps) {
           onChange={(event) => onChange({ path: withType(path, event.currentTarget.value) })}
           data={buildTypeOptions(modelType)}
         />
-        <TextInput
-          label="Base model"
-          maxLength={MAX_BASE_MODEL_LENGTH}
+        <BaseModelField
           value={fields.baseModel}
           error={refusals.base_model ?? refusals['sidecar.base_model']}
-          onChange={(event) => onChange({ baseModel: event.currentTarget.value })}
+          onChange={(baseModel) => onChange({ baseModel })}
         />
       </Group>
       <TextInput

@@ -16,8 +16,10 @@ import {
 } from '@tabler/icons-react'
 import type { Operation } from '@/api/permissions'
 import type { Agent, CollectionSummary, Member, Model } from '@/api/types'
+import { formatBaseModel } from '@/components/baseModel'
 import { formatCount } from '@/components/format'
 import { formatModelType } from '@/components/modelType'
+import { formatTriggerWord } from '@/components/triggerWord'
 import { writeToken } from '@/features/models/filters/searchText'
 
 interface BaseItem {
@@ -71,7 +73,7 @@ export function personItem(member: Member): PaletteItem {
 }
 
 export function describeModel(model: Model): string {
-  const parts = [formatModelType(model.model_type), model.base_model, model.trigger_words[0]?.text]
+  const parts = [formatModelType(model.model_type), formatBaseModel(model), formatTriggerWord(model.trigger_words[0])]
   return parts.filter(Boolean).join(' · ')
 }
 

@@ -1,28 +1,40 @@
-"""Base models by their canonical names, and their refinement by what a file and its surroundings claim.
+"""Base models that tensors permit, and their refinement by what a file and its surroundings claim.
 
-Names are Civitai's (its ``basemodel.constants.ts``). Where tensors do not tell which of several it is, the name is the
-common part of theirs: "Flux.1", "ZImage", "Wan Video". Claims choose among the names that the tensors permit, and never
-contradict them.
+Where tensors do not tell which of several it is, the name is the common part of theirs: "Flux.1", "ZImage", "Wan
+Video". Claims choose among the names that the tensors permit, and never contradict them.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
+
+from modelyard.wire.base_models.names import KnownBaseModel
+from modelyard.wire.base_models.spellings import find_base_model
+
+_Names: TypeAlias = tuple[KnownBaseModel, ...]
 
 
 class Family(NamedTuple):
     """What tensors tell: the architecture, the name without any claim, and the names that a claim may choose."""
 
     architecture: str
-    name: str | None
-    refined: tuple[str, ...] = ()
+    name: KnownBaseModel | None
+    refined: _Names = ()
 
 
-_SDXL = ("Pony", "Illustrious", "NoobAI", "SDXL Lightning", "SDXL Hyper", "SDXL Turbo", "SDXL 1.0 LCM", "SDXL 0.9")
-_FLUX_DEV = ("Flux.1 D", "Flux.1 Krea", "Flux.1 Kontext")
-_WAN_I2V = ("Wan Video 14B i2v 480p", "Wan Video 14B i2v 720p")
-_WAN_T2V = ("Wan Video 14B t2v", "Wan Video 2.2 T2V-A14B", "Wan Video 2.1", "Wan Video 2.2")
+_SDXL: _Names = (
+    "Pony",
+    "Illustrious",
+    "NoobAI",
+    "SDXL Lightning",
+    "SDXL Hyper",
+    "SDXL Turbo",
+    "SDXL 1.0 LCM",
+    "SDXL 0.9",
+)
+_FLUX_DEV: _Names = ("Flux.1 D", "Flux.1 Krea", "Flux.1 Kontext")
+_WAN_I2V: _Names = ("Wan Video 14B i2v 480p", "Wan Video 14B i2v 720p")
+_WAN_T2V: _Names = ("Wan Video 14B t2v", "Wan Video 2.2 T2V-A14B", "Wan Video 2.1", "Wan Video 2.2")
 FAMILIES = {
     "sd1": Family("sd1.5", "SD 1.5", ("SD 1.4", "SD 1.5 LCM", "SD 1.5 Hyper")),
     "sd2": Family("sd2", "SD 2.1", ("SD 2.0",)),
@@ -57,74 +69,11 @@ FAMILIES = {
     "auraflow": Family("auraflow", "AuraFlow", ("Pony V7",)),
 }
 # Names for several families that the tensors leave open.
-_COMMON_NAMES = {
+_COMMON_NAMES: dict[frozenset[str], KnownBaseModel] = {
     frozenset({"wan-t2v", "wan2.2-i2v", "wan2.1-i2v"}): "Wan Video 14B",
     frozenset({"flux2-dev", "flux2-klein-9b", "flux2-klein-4b"}): "Flux.2",
     frozenset({"sd3-medium", "sd3.5-medium", "sd3.5-large"}): "SD 3",
 }
-_CANONICAL = {
-    name.casefold(): name for family in FAMILIES.values() for name in (family.name, *family.refined) if name is not None
-}
-
-# What trainers, tools and file names call the base models; the first pattern of a text wins, so the narrower first.
-# Separators are single spaces here, see `_find_name`.
-_SPELLINGS: tuple[tuple[str, str], ...] = (
-    (r"pony ?v7", "Pony V7"),
-    (r"noob ?ai|noob( |xl|$)", "NoobAI"),
-    (r"illustrious|\bilxl\b|\bwai ?(nsfw|ani|illu)", "Illustrious"),
-    (r"(?<!little )\bpony|ponydiffusion|\bpdxl\b|autismmix", "Pony"),
-    (r"(sdxl|xl).*lightning", "SDXL Lightning"),
-    (r"(sdxl|xl).*\bhyper|hyper ?sdxl", "SDXL Hyper"),
-    (r"(sdxl|\bxl).*\bturbo", "SDXL Turbo"),
-    (r"(sdxl|\bxl).*\blcm|lcm.*sdxl", "SDXL 1.0 LCM"),
-    (r"sdxl|stable diffusion xl|sd xl", "SDXL 1.0"),
-    (r"(3 5|sd35).*large.*turbo", "SD 3.5 Large Turbo"),
-    (r"(3 5|sd35).*medium", "SD 3.5 Medium"),
-    (r"(3 5|sd35).*large", "SD 3.5 Large"),
-    (r"stable diffusion v?3 m(edium)?\b|\bsd ?3 m(edium)?\b", "SD 3"),
-    (r"flux ?2.*klein.*9b.*base|flux ?2.*klein.*base.*9b", "Flux.2 Klein 9B-base"),
-    (r"flux ?2.*klein.*4b.*base|flux ?2.*klein.*base.*4b", "Flux.2 Klein 4B-base"),
-    (r"flux ?2.*klein.*9b", "Flux.2 Klein 9B"),
-    (r"flux ?2.*klein.*4b", "Flux.2 Klein 4B"),
-    (r"\bflux ?2( d|dev|$)", "Flux.2 D"),
-    (r"chroma", "Chroma"),
-    (r"kontext", "Flux.1 Kontext"),
-    (r"flux.*krea|krea.*flux|flux ?1 krea", "Flux.1 Krea"),
-    (r"flux.*fill", "Flux.1 Fill"),
-    (r"flux.*schnell|\bflex ?1 alpha", "Flux.1 S"),
-    (r"flux.*(dev\b|\bd\b)|\bflux ?dev", "Flux.1 D"),
-    (r"\bflux(?! ?2)( ?1)?( |$)", "Flux.1"),
-    (r"qwen.*edit", "Qwen Edit"),
-    (r"qwen", "Qwen"),
-    (r"(wan ?)?2 ?2.*5b|ti2v ?5b", "Wan Video 2.2 TI2V-5B"),
-    (r"wan.*2 ?2.*i2v", "Wan Video 2.2 I2V-A14B"),
-    (r"wan.*2 ?2.*t2v", "Wan Video 2.2 T2V-A14B"),
-    (r"wan.*2 ?2|wan.*(high|low) ?noise", "Wan Video 2.2"),
-    (r"wan.*(i2v.*480|480p.*i2v)", "Wan Video 14B i2v 480p"),
-    (r"wan.*(i2v.*720|720p.*i2v)", "Wan Video 14B i2v 720p"),
-    (r"wan.*i2v", "Wan Video 14B i2v"),
-    (r"wan.*1 3b", "Wan Video 1.3B t2v"),
-    (r"wan.*t2v", "Wan Video 14B t2v"),
-    (r"wan.*2 1", "Wan Video 2.1"),
-    (r"hunyuan ?video ?1 5|hunyuan ?video ?15", "Hunyuan Video 1.5"),
-    (r"hunyuan ?video|\bhyvid\b", "Hunyuan Video"),
-    (r"ltx ?(v|video)?( ?av)? ?2|ltxav|ltx ?2", "LTXV2"),
-    (r"ltx", "LTXV"),
-    (r"z ?image.*base|zimagebase", "ZImageBase"),
-    (r"z ?image.*turbo|zimageturbo", "ZImageTurbo"),
-    (r"z ?image", "ZImage"),
-    (r"lumina", "Lumina"),
-    (r"hidream", "HiDream"),
-    (r"\banima\b", "Anima"),
-    (r"aura ?flow|\baura\b", "AuraFlow"),
-    (r"(sd|stable diffusion) ?v?(1 5|1$|1 )|\bsd ?15\b|\bv1 5\b", "SD 1.5"),
-    (r"(sd|stable diffusion) ?v?1 4", "SD 1.4"),
-    (r"(sd|stable diffusion) ?v?2 0", "SD 2.0"),
-    (r"(sd|stable diffusion) ?v?2", "SD 2.1"),
-)
-_PATTERNS = tuple((re.compile(pattern), name) for pattern, name in _SPELLINGS)
-_SEPARATORS = re.compile(r"[^0-9a-z]+")
-_LONGEST_CLAIM = 300
 
 
 @dataclass(frozen=True)
@@ -155,13 +104,19 @@ def refine_base_model(families: Sequence[str], claims: Iterable[Claim]) -> BaseM
     shown = _get_common_name(families)
     possible = get_possible_names(families)
     for claim in claims:
-        name = find_name(claim.text)
+        name = find_base_model(claim.text)
         if name in possible and (name != shown or claim.is_exact):
             return BaseModel(name, claim.source)
     return BaseModel(shown, None if shown is None else "tensors")
 
 
-def get_possible_names(families: Sequence[str]) -> set[str]:
+def prove_base_model(base: BaseModel, families: Sequence[str]) -> BaseModel:
+    """Return the base model with the tensors as its source if they show it without the claim that confirms it."""
+    is_shown = base.name is not None and base.name == _get_common_name(families)
+    return BaseModel(base.name, "tensors") if is_shown else base
+
+
+def get_possible_names(families: Sequence[str]) -> set[KnownBaseModel]:
     """Return the canonical names of all base models of the families."""
     names = {name for family in families for name in (FAMILIES[family].name, *FAMILIES[family].refined)}
     return {name for name in names if name is not None}
@@ -176,16 +131,7 @@ def get_architecture(families: Sequence[str], base_model: str | None) -> str | N
     return architectures.pop() if len(architectures) == 1 else None
 
 
-def find_name(text: str) -> str | None:
-    """Return the canonical name that a text is or spells in another way, or None."""
-    text = text[:_LONGEST_CLAIM].casefold().strip()
-    if text in _CANONICAL:
-        return _CANONICAL[text]
-    words = _SEPARATORS.sub(" ", text).strip()
-    return next((name for pattern, name in _PATTERNS if pattern.search(words)), None)
-
-
-def _get_common_name(families: Sequence[str]) -> str | None:
+def _get_common_name(families: Sequence[str]) -> KnownBaseModel | None:
     """Return the name for what the families have in common, or None."""
     if len(families) == 1:
         return FAMILIES[families[0]].name

@@ -4,6 +4,7 @@ import { Text } from '@mantine/core'
 import type { VirtualItem } from '@tanstack/react-virtual'
 import { memo, useMemo } from 'react'
 import type { Agent, AgentState, Model, ModelStates } from '@/api/types'
+import { formatBaseModel } from '@/components/baseModel'
 import { describeUnloaded } from '@/components/isLoaded'
 import { AnchorLink } from '@/components/links'
 import { ModelPicture } from '@/components/ModelPicture'
@@ -53,7 +54,7 @@ export const MatrixRow = memo(function Row(props: MatrixRowProps) {
             <bdi>{model.display_name}</bdi>
           </AnchorLink>
           <Text size="xs" c="dimmed" truncate>
-            {[model.base_model, describeReady(model, states)].filter(Boolean).join(' · ')}
+            {[formatBaseModel(model), describeReady(model, states)].filter(Boolean).join(' · ')}
           </Text>
         </div>
       </GridElement>

@@ -1,22 +1,15 @@
 // The base model of a model, where that comes from, and a way to correct it.
 
-import { ActionIcon, Autocomplete } from '@mantine/core'
+import { ActionIcon } from '@mantine/core'
 import { IconPencil } from '@tabler/icons-react'
 import { useState } from 'react'
 import { usePermissions } from '@/api/permissions'
 import type { Model } from '@/api/types'
+import { BaseModelField } from '@/components/BaseModelField'
+import { BASE_SOURCES, isBaseClaimed } from '@/components/baseModel'
 import { FactDialog } from '@/features/models/facts/FactDialog'
 import classes from '@/features/models/facts/facts.module.css'
 import { hasOwnBase, saveOverride } from '@/features/models/facts/overrides'
-import { MAX_BASE_MODEL_LENGTH } from '@/generated/fieldLimits'
-
-const SOURCES: Record<NonNullable<Model['base_source']>, string> = {
-  person: 'entered by a person',
-  sidecar: 'from a file beside it',
-  metadata: 'from the tensors and the metadata of the file',
-  file_name: 'a guess from the file name',
-  tensors: 'from the tensors of the file',
-}
 
 export function BaseModel({ model }: { model: Model }) {
   const { mayChange } = usePermissions()
@@ -24,6 +17,7 @@ export function BaseModel({ model }: { model: Model }) {
   return (
     <>
       <span className={classes.withAction}>
+        {isBaseClaimed(model) && <span className={classes.dimmed}>probably</span>}
         {model.base_model ? <bdi>{model.base_model}</bdi> : <span className={classes.dimmed}>Unknown</span>}
         {mayChange(model) && (
           <ActionIcon
@@ -38,7 +32,7 @@ export function BaseModel({ model }: { model: Model }) {
           </ActionIcon>
         )}
       </span>
-      {model.base_source && <small className={classes.small}>{SOURCES[model.base_source]}</small>}
+      {model.base_source && <small className={classes.small}>{BASE_SOURCES[model.base_source]}</small>}
       <Dialog model={model} isOpen={isOpen} onClose={() => setOpen(false)} />
     </>
   )
@@ -56,14 +50,7 @@ function Dialog({ model, isOpen, onClose }: { model: Model; isOpen: boolean; onC
       onReset={hasOwnBase(model) ? () => save(null) : undefined}
     >
       {(field) => (
-        <Autocomplete
-          label="Base model"
-          description="For all versions of this model, such as Pony or Flux.1 D"
-          {...field}
-          data={[]}
-          maxLength={MAX_BASE_MODEL_LENGTH}
-          data-autofocus
-        />
+        <BaseModelField {...field} description="For all versions of this model, such as Pony or Flux.1 D" isFirst />
       )}
     </FactDialog>
   )

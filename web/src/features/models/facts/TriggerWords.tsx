@@ -7,6 +7,7 @@ import { usePermissions } from '@/api/permissions'
 import type { Model } from '@/api/types'
 import { CopyChip } from '@/components/CopyChip'
 import { TagsField } from '@/components/TagsField'
+import { isGuess } from '@/components/triggerWord'
 import { FactDialog } from '@/features/models/facts/FactDialog'
 import classes from '@/features/models/facts/facts.module.css'
 import { saveOverride } from '@/features/models/facts/overrides'
@@ -16,8 +17,8 @@ export function TriggerWords({ model }: { model: Model }) {
   const { mayChange } = usePermissions()
   const [isOpen, setOpen] = useState(false)
   const words = model.trigger_words
-  const guesses = words.filter(({ source }) => source === 'guess')
-  const known = words.filter(({ source }) => source !== 'guess')
+  const guesses = words.filter(isGuess)
+  const known = words.filter((word) => !isGuess(word))
   return (
     <>
       {known.map(({ text }) => (

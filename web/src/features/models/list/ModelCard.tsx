@@ -2,6 +2,7 @@
 
 import { memo } from 'react'
 import type { Model } from '@/api/types'
+import { BaseModelName } from '@/components/BaseModelName'
 import { ModelPicture } from '@/components/ModelPicture'
 import { formatModelSize } from '@/components/modelSize'
 import { formatModelType } from '@/components/modelType'
@@ -74,7 +75,9 @@ export const ModelCard = memo(function ModelCard(props: ModelCardProps) {
         ) : (
           <span className={classes.type}>{formatModelType(model.model_type)}</span>
         )}
-        <bdi className={classes.base}>{model.base_model}</bdi>
+        <span className={classes.base}>
+          <BaseModelName model={model} />
+        </span>
         {model.is_folder && <span className={classes.folder}>Folder, {formatModelSize(model)}</span>}
       </div>
       <CardActions model={model} mayChange={props.mayChange} tabIndex={tabIndex} onSend={props.onSend} />

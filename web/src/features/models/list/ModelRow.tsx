@@ -5,10 +5,12 @@ import { IconArrowBackUp } from '@tabler/icons-react'
 import { useNavigate } from '@tanstack/react-router'
 import { memo } from 'react'
 import type { Model } from '@/api/types'
+import { BaseModelName } from '@/components/BaseModelName'
 import { formatAgo, formatDateTime } from '@/components/format'
 import { ModelPicture } from '@/components/ModelPicture'
 import { describeModelSize, formatModelSize } from '@/components/modelSize'
 import { formatModelType } from '@/components/modelType'
+import { formatTriggerWord } from '@/components/triggerWord'
 import { SelectBox } from '@/features/models/list/SelectBox'
 import classes from '@/features/models/list/table.module.css'
 import { isRowClick } from '@/features/models/list/useVisibleRows'
@@ -60,7 +62,7 @@ export const ModelRow = memo(function Row({ kind, model, index, onOpen, ...props
         <bdi>{formatModelType(model.model_type)}</bdi>
       </td>
       <td className={classes.base}>
-        <bdi>{model.base_model}</bdi>
+        <BaseModelName model={model} />
       </td>
       <td className={classes.size} title={model.is_folder ? describeModelSize(model) : undefined}>
         {formatModelSize(model)}
@@ -97,7 +99,7 @@ function NameCell({ kind, model, tabIndex, onOpen }: NameCellProps) {
           <VersionMarks model={model} />
         </div>
         <bdi className={classes.under} title={model.model_path}>
-          {trigger?.text ?? model.model_path}
+          {formatTriggerWord(trigger) || model.model_path}
         </bdi>
       </div>
     </div>

@@ -7,6 +7,7 @@ import { type KeyboardEvent, useEffect, useRef, useState } from 'react'
 import { usePermissions } from '@/api/permissions'
 import type { Model } from '@/api/types'
 import { Ago } from '@/components/Ago'
+import { formatBaseModel } from '@/components/baseModel'
 import { isCharacterKey } from '@/components/characterKeys'
 import { describeModelSize } from '@/components/modelSize'
 import { formatModelType } from '@/components/modelType'
@@ -138,7 +139,7 @@ function Summary({ model }: { model: Model }) {
   return (
     <div className={classes.summary}>
       <span>
-        {formatModelType(model.model_type)} · {model.base_model && <bdi>{model.base_model} · </bdi>}
+        {formatModelType(model.model_type)} · {model.base_model && <bdi>{formatBaseModel(model)} · </bdi>}
         {describeModelSize(model)} · added by <bdi>{creator.display_name}</bdi>
         {creator.kind === 'integration' && ' (a key)'}, <Ago time={model.created_at} />
       </span>

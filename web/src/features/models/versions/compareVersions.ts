@@ -46,7 +46,9 @@ function collectFacts({ file_size, file_hash, metadata }: ModelVersion): Map<str
 function formatValue(value: unknown): string {
   if (value === null || value === undefined) return ''
   if (Array.isArray(value)) return value.map(formatValue).join(', ')
-  if (isRecord(value) && typeof value.text === 'string') return value.text
+  if (isRecord(value) && typeof value.text === 'string') {
+    return value.source === 'guess' ? `probably ${value.text}` : value.text
+  }
   if (isRecord(value)) return Object.entries(value).map(formatEntry).join(', ')
   return typeof value === 'number' ? value.toLocaleString('en') : String(value)
 }

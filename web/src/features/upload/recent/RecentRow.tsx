@@ -9,6 +9,7 @@ import {
   type TablerIcon,
 } from '@tabler/icons-react'
 import { memo } from 'react'
+import { formatBaseModel } from '@/components/baseModel'
 import { AnchorLink } from '@/components/links'
 import { ModelPicture } from '@/components/ModelPicture'
 import { formatModelSize } from '@/components/modelSize'
@@ -48,7 +49,7 @@ const DeliveryRow = memo(function DeliveryRow({ row, note }: { row: DeliveredRow
           <bdi>{model.display_name}</bdi>
         </AnchorLink>
         <Text size="xs" c="dimmed">
-          {[formatModelType(model.model_type), model.base_model, getOtherFileName(model), note]
+          {[formatModelType(model.model_type), formatBaseModel(model), getOtherFileName(model), note]
             .filter(Boolean)
             .join(' · ')}
         </Text>

@@ -1,0 +1,1 @@
+"""Base models: their names, and the texts that mean one of them."""
