@@ -17,6 +17,7 @@ export interface TeamModel {
   model_type: string
   model_path: string
   base_model: string | null
+  is_base_claimed?: boolean
   trigger_words: string[]
   file_size: number
   preview_sha256: string | null

@@ -104,7 +104,9 @@ export class Gallery {
 
   /** @param {TeamModel} model */
   buildCard(model) {
-    const { id, display_name: name, model_path: path, model_type: type, base_model: base } = model
+    const { id, display_name: name, model_path: path, model_type: type } = model
+    // Neither the tensors of the file nor a person says so.
+    const base = model.is_base_claimed ? `probably ${model.base_model}` : model.base_model
     const details = element('div', {})
     this.models.set(id, model)
     this.details.set(id, details)

@@ -105,6 +105,22 @@ async def test_models_are_listed_page_by_page_with_pictures(team: ApiCaller, mac
         assert (await call(machine, "GET", f"/v1/previews/{'0' * 64}")).status == 404
 
 
+async def test_models_say_whether_their_base_model_is_only_claimed(team: ApiCaller, machine: AgentMachine) -> None:
+    labels = {"required_labels": ["gpu24"]}
+    team.register(make_model_file("one"), "loras/claimed.safetensors", sidecar={"base_model": "Pony"}, **labels)
+    team.register(make_model_file("two"), "loras/told.safetensors", base_model="Pony", **labels)
+    team.register(make_model_file("three"), "loras/unknown.safetensors", **labels)
+    async with machine.running():
+        await wait_for_socket(machine)
+        listed = (await call(machine, "POST", "/v1/models", {})).json()["model_list"]
+    bases = {model["model_path"]: (model["base_model"], model["is_base_claimed"]) for model in listed}
+    assert bases == {
+        "loras/claimed.safetensors": ("Pony", True),
+        "loras/told.safetensors": ("Pony", False),
+        "loras/unknown.safetensors": (None, False),
+    }
+
+
 async def test_workflow_check_names_what_is_missing_on_this_machine_only(
     team: ApiCaller, new_machine: Callable[..., AgentMachine]
 ) -> None:

@@ -38,6 +38,7 @@ from modelyard.wire.agent_requests.models import (
     RequestableModel,
     RequestableModelList,
 )
+from modelyard.wire.model_details import CLAIMED_BASE_SOURCES
 from modelyard.wire.problems import Problem
 from modelyard.wire.versions import PreviewFormat
 from modelyard.wire.workflows import WorkflowCheck
@@ -212,8 +213,11 @@ class LocalHandlers:
 
 def _build_listed(model: RequestableModel) -> ListedModel:
     """Build the local API's view of a model."""
-    values = model.model_dump() | {"trigger_words": [word.text for word in model.trigger_words]}
-    return ListedModel.model_validate(values)
+    derived = {
+        "trigger_words": [word.text for word in model.trigger_words],
+        "is_base_claimed": model.base_source in CLAIMED_BASE_SOURCES,
+    }
+    return ListedModel.model_validate(model.model_dump(exclude={"base_source"}) | derived)
 
 
 def _respond(shape: BaseModel) -> LocalResponse:

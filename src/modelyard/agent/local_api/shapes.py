@@ -56,6 +56,7 @@ class ListedModel(LocalShape):
     model_type: str
     model_path: str
     base_model: str | None
+    is_base_claimed: bool
     trigger_words: list[str]
     file_size: int
     preview_sha256: str | None

@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import Field
 
 from modelyard.wire.agents.values import EXAMPLE_AGENT, AgentId, ModelState
-from modelyard.wire.model_details import TriggerWord
+from modelyard.wire.model_details import BaseSource, TriggerWord
 from modelyard.wire.schemas import EXAMPLE_ID, EXAMPLE_PAGE, PageMeta, Schema
 from modelyard.wire.versions import EXAMPLE_PREVIEW
 
@@ -54,6 +54,9 @@ class RequestableModel(Schema):
     model_path: str = Field(description="Relative path inside the models directory.", examples=["loras/ink.sft"])
     file_size: int = Field(description="Bytes of the file.", examples=[151_000_000])
     base_model: str | None = Field(description="What it is based on; null if unknown.", examples=["Pony"])
+    base_source: BaseSource | None = Field(
+        default=None, description="Where that comes from, as in the record of a model.", examples=["metadata"]
+    )
     trigger_words: list[TriggerWord] = Field(
         description="Words or phrases that make it take effect, best first.",
         examples=[[{"text": "inkwash", "source": "file"}]],
