@@ -50,17 +50,12 @@ def build_model_types() -> str:
 
 
 def build_base_models() -> str:
-    """Return the names of base models, and which sources of one are only claims."""
+    """Return the names of base models, in a module that lists of models do not load."""
     from modelyard.wire.base_models.names import BASE_MODELS
-    from modelyard.wire.model_details import CLAIMED_BASE_SOURCES
 
     return build_module(
-        ["wire/base_models/names.py", "wire/model_details.py"],
+        ["wire/base_models/names.py"],
         ("The known base models, in the order in which they are offered.", build_array("BASE_MODELS", BASE_MODELS)),
-        (
-            "The sources of a base model that prove nothing: it may be wrong.",
-            build_array("CLAIMED_BASE_SOURCES", CLAIMED_BASE_SOURCES),
-        ),
     )
 
 
@@ -224,12 +219,16 @@ def build_states() -> str:
     """Return the values of states and kinds that the page lists, and the limits of lists of states."""
     from modelyard.wire.agents.values import MAX_STATES_IN_RESPONSE, MachineState, ModelState
     from modelyard.wire.credentials import Kind
+    from modelyard.wire.model_details import CLAIMED_BASE_SOURCES
     from modelyard.wire.model_filter import Sort
     from modelyard.wire.models import ModelStatus
     from modelyard.wire.versions import Verification, VersionStatus
 
     return build_module(
-        ["wire/agents/values.py", "wire/credentials.py", "wire/model_filter.py", "wire/models.py", "wire/versions.py"],
+        [
+            *("wire/agents/values.py", "wire/credentials.py", "wire/model_details.py", "wire/model_filter.py"),
+            *("wire/models.py", "wire/versions.py"),
+        ],
         (
             "The states of machines as people mean them.",
             build_array("MACHINE_STATES", get_args(MachineState), is_const=True),
@@ -250,6 +249,10 @@ def build_states() -> str:
         ("The states of a version.", build_array("VERSION_STATUSES", get_args(VersionStatus), is_const=True)),
         ("The orders of a list of models.", build_array("MODEL_SORTS", get_args(Sort), is_const=True)),
         ("The kinds of keys.", build_array("CREDENTIAL_KINDS", get_args(Kind), is_const=True)),
+        (
+            "The sources of a base model that prove nothing: it may be wrong.",
+            build_array("CLAIMED_BASE_SOURCES", CLAIMED_BASE_SOURCES),
+        ),
     )
 
 

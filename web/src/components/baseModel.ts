@@ -1,7 +1,7 @@
 // The base model of a model in words: whether it is only claimed, and where it comes from.
 
 import type { Model } from '@/api/types'
-import { CLAIMED_BASE_SOURCES } from '@/generated/baseModels'
+import { CLAIMED_BASE_SOURCES } from '@/generated/states'
 
 export type Based = Partial<Pick<Model, 'base_model' | 'base_source'>>
 type BaseSource = NonNullable<Model['base_source']>

@@ -1,6 +1,5 @@
 // Written by `make fix`. Do not edit. The facts are in src/modelyard/:
 //     wire/base_models/names.py
-//     wire/model_details.py
 
 /** The known base models, in the order in which they are offered. */
 export const BASE_MODELS = [
@@ -62,6 +61,3 @@ export const BASE_MODELS = [
   'LTXV',
   'LTXV2',
 ]
-
-/** The sources of a base model that prove nothing: it may be wrong. */
-export const CLAIMED_BASE_SOURCES = ['sidecar', 'metadata', 'file_name']

@@ -1,6 +1,7 @@
 // Written by `make fix`. Do not edit. The facts are in src/modelyard/:
 //     wire/agents/values.py
 //     wire/credentials.py
+//     wire/model_details.py
 //     wire/model_filter.py
 //     wire/models.py
 //     wire/versions.py
@@ -46,3 +47,6 @@ export const MODEL_SORTS = [
 
 /** The kinds of keys. */
 export const CREDENTIAL_KINDS = ['integration', 'agent', 'device'] as const
+
+/** The sources of a base model that prove nothing: it may be wrong. */
+export const CLAIMED_BASE_SOURCES = ['sidecar', 'metadata', 'file_name']
