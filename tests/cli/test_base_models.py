@@ -1,4 +1,4 @@
-"""Base models in the command line: what is said of a name that is probably a mistake."""
+"""Names of base models in the command line: which of them bring a warning."""
 
 import json
 from pathlib import Path
