@@ -10,6 +10,7 @@ from modelyard.cli.terminal.formatting import (
     format_age,
     format_duration,
     format_fields,
+    format_partial_count,
     format_size,
 )
 from modelyard.wire.search.sizes import parse_size
@@ -96,6 +97,20 @@ def test_parse_size_with_or_without_unit_returns_bytes(text: str, count: int) ->
 def test_parse_size_invalid_raises_value_error(text: str) -> None:
     with pytest.raises(ValueError, match="is not a size"):
         parse_size(text)
+
+
+@pytest.mark.parametrize(
+    ("count", "is_capped", "text"),
+    [
+        (4210, False, "4,210"),
+        (4210, True, "4,210+"),
+        (1000, True, "1,000+"),
+        (10_000, False, "10,000"),
+        (10_000, True, "10k+"),
+    ],
+)
+def test_format_partial_count_marks_counts_that_may_be_higher(count: int, is_capped: bool, text: str) -> None:
+    assert format_partial_count(count, is_capped=is_capped) == text
 
 
 def test_fields_omits_pairs_with_empty_value() -> None:

@@ -128,6 +128,11 @@ class Facet(Schema):
         "counted; a model with several is counted for each.",
         examples=[[]],
     )
+    model_count: int | None = Field(
+        description="How many models the facet counts: those that match, but for what the search demands of the facet "
+        f"itself; of `tag`, all that match. Exact up to {MAX_COUNTED_MODELS:,}; null for `is`.",
+        examples=[4210],
+    )
     is_capped: bool = Field(
         description=f"Whether more than {MAX_COUNTED_MODELS:,} models match: then only the newest of them are counted. "
         "`is`: whether a value has more models than were counted.",

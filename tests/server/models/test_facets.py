@@ -92,6 +92,18 @@ def test_count_facets_equals_a_plain_count_that_ignores_the_facets_own_condition
         assert not counted[name].has_more
 
 
+@pytest.mark.parametrize("q", ["", "ink type:loras base:pony", "tag:wide", "zanzibar"])
+def test_count_facets_model_count_of_tags_is_the_number_of_models_that_match(
+    counted_team: tuple[TeamModels, list[dict[str, Any]]], q: str
+) -> None:
+    team_models, rows = counted_team
+    counted = count_facets(team_models, q=q)
+    assert counted["tag"].model_count == sum(is_found(row, q) for row in rows)
+    assert counted["type"].model_count == sum(is_found(row, q.replace("type:loras", "")) for row in rows)
+    [of_tags] = count_facets(team_models, q=q, facet="tag", prefix="wi").values()
+    assert of_tags.model_count == counted["tag"].model_count
+
+
 def test_count_facets_parameters_count_as_qualifiers_do(
     counted_team: tuple[TeamModels, list[dict[str, Any]]],
 ) -> None:
@@ -119,11 +131,14 @@ def test_count_facets_above_the_limit_counts_the_newest_and_says_so(
     counted = count_facets(team_models, q="ink")
     newest = [row for row in rows if is_found(row, "ink")][-21:]
     assert all(facet.is_capped for facet in counted.values())
+    assert {facet.model_count for facet in counted.values()} == {20}
     for name in GET_VALUES:
         assert get_counts(counted[name]) == count_plainly(newest, name, "")
     found = sum(is_found(row, "ink") for row in rows)
     monkeypatch.setattr(facets, "MAX_COUNTED_MODELS", found)
-    assert not any(facet.is_capped for facet in count_facets(team_models, q="ink").values())
+    exact = count_facets(team_models, q="ink").values()
+    assert not any(facet.is_capped for facet in exact)
+    assert {facet.model_count for facet in exact} == {found}
 
 
 def test_count_facets_with_10_000_values_returns_the_most_frequent_and_finds_others(database: Database) -> None:

@@ -57,6 +57,12 @@ export function formatDay(time: string): string {
   return date.format(new Date(time))
 }
 
+/** `1,214`; of a count at which the registry stopped, `1,214+` or `10k+`. */
+export function formatPartialCount(count: number, isCapped: boolean): string {
+  if (isCapped && count >= 10_000 && count % 1_000 === 0) return `${count / 1_000}k+`
+  return `${count.toLocaleString('en')}${isCapped ? '+' : ''}`
+}
+
 /** `1 model`, `12,345 models`. */
 export function formatCount(number: number, one: string, many = `${one}s`): string {
   return `${number.toLocaleString('en')} ${number === 1 ? one : many}`

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from modelyard.cli.terminal.formatting import format_model_path
+from modelyard.cli.terminal.formatting import format_model_path, format_partial_count
 from modelyard.cli.terminal.table import format_table
 from modelyard.cli.terminal.terminal import terminal_of
 
@@ -122,14 +122,15 @@ def facets(
         quiet=[one.value for each in counted.facet_list for one in each.value_list],
     )
     if any(each.is_capped for each in counted.facet_list):
-        terminal.output.note("There are more models than were counted.")
+        terminal.output.note("There are more models than were counted: a + marks counts that may be higher.")
 
 
 def _list_facet_rows(counted: FacetList) -> list[tuple[str, ...]]:
     """Return a table row for each value of each facet, and one for values that are left out."""
     rows: list[tuple[str, ...]] = []
     for each in counted.facet_list:
-        rows += [(each.name, f"{one.count:,}", one.value) for one in each.value_list]
+        capped = each.is_capped
+        rows += [(each.name, format_partial_count(one.count, is_capped=capped), one.value) for one in each.value_list]
         if each.has_more:
             rows.append((each.name, "", "… and more: --facet and --prefix find them"))
     return rows

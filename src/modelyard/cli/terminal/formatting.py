@@ -30,6 +30,13 @@ def format_size(count: int) -> str:
     return f"{count} B" if unit == 0 else f"{value:.3g} {_UNITS[unit]}"
 
 
+def format_partial_count(count: int, *, is_capped: bool) -> str:
+    """Format a count as ``4,210``; with ``is_capped``, at which counting stopped, as ``4,210+`` or ``10k+``."""
+    if is_capped and count >= 10_000 and count % 1_000 == 0:
+        return f"{count // 1_000}k+"
+    return f"{count:,}+" if is_capped else f"{count:,}"
+
+
 def quote_word(text: str, platform: str = sys.platform) -> str:
     """Return a text as one word of a command that can be pasted into a shell of the platform.
 

@@ -77,8 +77,14 @@ export function flattenPages(pages: Pages | undefined): Model[] {
   return pages?.pages.flatMap((page) => page.model_list) ?? []
 }
 
-/** Return the number of models; `isAtLeast` if the registry stopped counting at its limit. */
-export function useTotal(asked: ModelQuery): { count: number; isAtLeast: boolean } | undefined {
+/** A number of models; `isAtLeast` if the registry stopped counting at it. */
+export interface Total {
+  count: number
+  isAtLeast: boolean
+}
+
+/** Return the number of models in a list. */
+export function useTotal(asked: ModelQuery): Total | undefined {
   const { sort: _sort, ...filters } = asked
   const { data } = useQuery({
     queryKey: ['models', 'total', filters],

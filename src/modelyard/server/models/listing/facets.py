@@ -75,7 +75,7 @@ def count_facets(
     }
     if "is" in names:
         counts, is_capped = count_attention(session, team, _remove_own_conditions(query, "is"))
-        facets["is"] = _build_facet("is", counts.items(), query.prefix, is_capped=is_capped)
+        facets["is"] = _build_facet("is", counts.items(), query.prefix, None, is_capped=is_capped)
     return FacetList(facet_list=[facets[name] for name in names])
 
 
@@ -101,7 +101,8 @@ def _count_group(
     columns = [column.label(name) for name, column in _COLUMNS.items() if name in names]
     states = _build_state_count(session, team, model_filter) if "state" in names else None
     rows = session.execute(_build_statement(plan, columns, states, has_tags="tag" in names)).mappings().all()
-    is_capped = sum(row["models"] for row in rows) > MAX_COUNTED_MODELS
+    found = sum(row["models"] for row in rows)
+    model_count, is_capped = min(found, MAX_COUNTED_MODELS), found > MAX_COUNTED_MODELS
     counts: dict[FacetName, Iterable[tuple[Any, int]]] = {
         name: _sum_by((row[name], row["models"]) for row in rows) for name in names if name in _COLUMNS
     }
@@ -109,7 +110,7 @@ def _count_group(
         counts["tag"] = Counter(tag for row in rows for tags in row["tags"] or () for tag in tags).items()
     if states is not None:
         counts["state"] = _count_states(session, states, rows)
-    return [_build_facet(name, counts[name], prefix, is_capped=is_capped) for name in names]
+    return [_build_facet(name, counts[name], prefix, model_count, is_capped=is_capped) for name in names]
 
 
 @dataclass(frozen=True)
@@ -182,12 +183,20 @@ def _sum_by(counts: Iterable[tuple[Any, int]]) -> list[tuple[Any, int]]:
     return [(value, count) for value, count in sums.items() if value is not None and count]
 
 
-def _build_facet(name: FacetName, counts: Iterable[tuple[Any, int]], prefix: str | None, *, is_capped: bool) -> Facet:
+def _build_facet(
+    name: FacetName,
+    counts: Iterable[tuple[Any, int]],
+    prefix: str | None,
+    model_count: int | None,
+    *,
+    is_capped: bool,
+) -> Facet:
     """Return a facet with its most frequent values of which a word begins with the prefix."""
     fit = [(value, count) for value, count in counts if count and (prefix is None or _has_prefix(value, prefix))]
     fit.sort(key=lambda pair: (-pair[1], pair[0]))
     values = [FacetValue(value=value, count=count) for value, count in fit[:MAX_FACET_VALUES]]
-    return Facet(name=name, value_list=values, is_capped=is_capped, has_more=len(fit) > MAX_FACET_VALUES)
+    has_more = len(fit) > MAX_FACET_VALUES
+    return Facet(name=name, value_list=values, model_count=model_count, is_capped=is_capped, has_more=has_more)
 
 
 def _has_prefix(value: str, prefix: str) -> bool:

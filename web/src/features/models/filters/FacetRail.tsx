@@ -36,12 +36,12 @@ interface FacetRailProps {
 }
 
 export function FacetRail({ q, isTrash, onToggle }: FacetRailProps) {
-  const { data } = useFacets({ q, isTrash })
+  const { facets } = useFacets({ q, isTrash })
   return SECTIONS.map((section) => (
     <FacetSection
       key={section.key}
       section={section}
-      facet={data?.facet_list.find(({ name }) => name === section.facet)}
+      facet={facets?.find(({ name }) => name === section.facet)}
       q={q}
       isTrash={isTrash}
       onToggle={onToggle}

@@ -2,8 +2,9 @@
 
 import { TextInput, UnstyledButton } from '@mantine/core'
 import { useState } from 'react'
+import { formatPartialCount } from '@/components/format'
 import classes from '@/features/models/filters/filters.module.css'
-import { formatFacetCount, labelOf } from '@/features/models/filters/labels'
+import { hasPrefix, labelOf } from '@/features/models/filters/labels'
 import type { Qualifier } from '@/features/models/filters/searchText'
 import { type FacetName, useFacetSearch } from '@/features/models/filters/useFacets'
 import boxes from '@/features/models/models.module.css'
@@ -41,8 +42,12 @@ export function FacetValues(props: FacetValuesProps) {
   const isChosen = ({ value }: FacetValue) => chosen.has(value.toLowerCase())
   const listed = withChosen(values, chosen)
   const first = listed.filter((one, place) => place < SHOWN_VALUES || isChosen(one))
-  const shown: readonly FacetValue[] = prefix ? (found.data?.value_list ?? []) : isWhole ? listed : first
-  const isCountCapped = prefix ? found.data?.is_capped === true : isCapped
+  const known = isWhole ? listed : first
+  // Until the registry has searched all values, those of the list are.
+  const begun = known.filter(({ value }) => hasPrefix([value, labelOf(qualifier, value)], prefix))
+  const searched = found.isCurrent ? found.data : undefined
+  const shown: readonly FacetValue[] = !prefix ? known : (searched?.value_list ?? begun)
+  const isCountCapped = prefix && searched ? searched.is_capped : isCapped
   return (
     <>
       {isWhole && name && (
@@ -67,11 +72,11 @@ export function FacetValues(props: FacetValuesProps) {
             />
             <bdi className={classes.label}>{labelOf(qualifier, one.value)}</bdi>
             {one.count !== undefined && (
-              <span className={classes.count}>{formatFacetCount(one.count, one.isAtLeast ?? isCountCapped)}</span>
+              <span className={classes.count}>{formatPartialCount(one.count, one.isAtLeast ?? isCountCapped)}</span>
             )}
           </label>
         ))}
-        {prefix && found.isSuccess && shown.length === 0 && <p className={classes.none}>No values match.</p>}
+        {prefix && searched && shown.length === 0 && <p className={classes.none}>No values match.</p>}
       </div>
       {listed.length > SHOWN_VALUES && (
         <UnstyledButton className={classes.more} aria-expanded={isWhole} onClick={() => toggle()}>

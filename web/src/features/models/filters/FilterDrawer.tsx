@@ -5,12 +5,13 @@ import { formatCount } from '@/components/format'
 import classes from '@/features/models/filters/drawer.module.css'
 import { FacetRail } from '@/features/models/filters/FacetRail'
 import type { OnToggle } from '@/features/models/filters/FacetValues'
+import type { Total } from '@/features/models/queries'
 
 interface FilterDrawerProps {
   isOpen: boolean
   q: string
   isTrash: boolean
-  total: { count: number; isAtLeast: boolean } | undefined
+  total: Total | undefined
   onToggle: OnToggle
   onClear: () => void
   onClose: () => void

@@ -45,9 +45,13 @@ export const QUALIFIER_TEXTS: Record<Qualifier, string> = {
   unused: 'Not used for a time, such as 90d',
 }
 
-/** `1,214`, or `1,214+` if the registry has not counted all models. */
-export function formatFacetCount(count: number, isCapped: boolean): string {
-  return `${count.toLocaleString('en')}${isCapped ? '+' : ''}`
+/** Return whether one of the texts, or a word in it, begins with what is typed. */
+export function hasPrefix(texts: readonly string[], typed: string): boolean {
+  const prefix = typed.trim().toLowerCase()
+  return texts.some((text) => {
+    const lower = text.toLowerCase()
+    return lower.startsWith(prefix) || lower.split(/\s+/).some((word) => word.startsWith(prefix))
+  })
 }
 
 export function labelOf(key: Qualifier | '', value: string): string {

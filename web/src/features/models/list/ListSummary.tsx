@@ -1,14 +1,13 @@
 // How many models match, of how many; clearing the search, and the way to the trash.
 
 import { UnstyledButton } from '@mantine/core'
+import { formatPartialCount } from '@/components/format'
 import { AnchorLink } from '@/components/links'
 import classes from '@/features/models/list/list.module.css'
-import { buildQuery, useTotal } from '@/features/models/queries'
+import { buildQuery, type Total, useTotal } from '@/features/models/queries'
 import { useModelSearch } from '@/features/models/useModelSearch'
 
-type Total = ReturnType<typeof useTotal>
-
-export function ListSummary({ total, onClear }: { total: Total; onClear: () => void }) {
+export function ListSummary({ total, onClear }: { total: Total | undefined; onClear: () => void }) {
   const search = useModelSearch()
   const isFiltered = Boolean(search.q)
   const whole = useTotal(buildQuery(search.trash ? { trash: true } : {}))
@@ -34,12 +33,12 @@ export function ListSummary({ total, onClear }: { total: Total; onClear: () => v
   )
 }
 
-function describeCount(total: NonNullable<Total>, whole: Total): string {
+function describeCount(total: Total, whole: Total | undefined): string {
   const of = whole && whole.count > total.count ? ` of ${format(whole)}` : ''
   const counted = of && whole ? whole.count : total.count
   return `${format(total)}${of} ${counted === 1 ? 'model' : 'models'}`
 }
 
-function format({ count, isAtLeast }: NonNullable<Total>): string {
-  return `${count.toLocaleString('en')}${isAtLeast ? '+' : ''}`
+function format({ count, isAtLeast }: Total): string {
+  return formatPartialCount(count, isAtLeast)
 }

@@ -14,6 +14,7 @@ import { FacetRail } from '@/features/models/filters/FacetRail'
 import type { OnToggle } from '@/features/models/filters/FacetValues'
 import { toggleValue } from '@/features/models/filters/searchText'
 import { Toolbar } from '@/features/models/filters/Toolbar'
+import { useExactTotal } from '@/features/models/filters/useFacets'
 import { StepsPlace } from '@/features/models/firstSteps/StepsPlace'
 import { areStepsClosed } from '@/features/models/firstSteps/steps'
 import { Gallery } from '@/features/models/list/Gallery'
@@ -23,7 +24,7 @@ import { ModelTable } from '@/features/models/list/ModelTable'
 import { NoResults } from '@/features/models/list/NoResults'
 import { useSelection } from '@/features/models/list/useSelection'
 import { useSendDialog } from '@/features/models/list/useSendDialog'
-import { buildQuery, flattenPages, useModels, useTotal } from '@/features/models/queries'
+import { buildQuery, flattenPages, type Total, useModels, useTotal } from '@/features/models/queries'
 import { useChangeSearch, useModelSearch, useOpenModel } from '@/features/models/useModelSearch'
 
 const FirstSteps = lazy(() =>
@@ -80,7 +81,7 @@ function FilteredList(shown: ListProps) {
   const go = useChangeSearch()
   const asked = useMemo(() => buildQuery(search), [search])
   const models = useModels(asked)
-  const total = useTotal(asked)
+  const total = useExactTotal({ q: search.q ?? '', isTrash: search.trash ?? false }, useTotal(asked))
   const rows = useMemo(() => flattenPages(models.data), [models.data])
   const isWide = useMediaQuery(WIDE, window.matchMedia(WIDE).matches, { getInitialValueInEffect: false })
   const [isFiltering, drawer] = useDisclosure(false)
@@ -158,7 +159,7 @@ interface ResultsProps extends ListProps {
   models: ModelsQuery
   rows: Model[]
   asked: ModelQuery
-  total: ReturnType<typeof useTotal>
+  total: Total | undefined
 }
 
 function Results({ models, rows, asked, total, onOpen, onRefused }: ResultsProps) {

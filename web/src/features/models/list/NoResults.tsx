@@ -2,6 +2,7 @@
 // removed, with the number of models that this shows.
 
 import { Button, Text } from '@mantine/core'
+import { formatPartialCount } from '@/components/format'
 import { AnchorLink } from '@/components/links'
 import { Empty } from '@/components/placeholders'
 import { joinTokens, type SearchToken, splitSearch } from '@/features/models/filters/searchText'
@@ -62,7 +63,7 @@ function WithoutToken({ search, tokens, token }: WithoutTokenProps) {
   const go = useChangeSearch()
   const q = joinTokens(tokens.filter((other) => other !== token))
   const total = useTotal(buildQuery({ ...search, q }))
-  const count = total ? ` (${total.count.toLocaleString('en')}${total.isAtLeast ? '+' : ''})` : ''
+  const count = total ? ` (${formatPartialCount(total.count, total.isAtLeast)})` : ''
   return (
     <Button variant="default" size="compact-sm" disabled={total?.count === 0} onClick={() => go({ q })}>
       {`Without ${token.text}${count}`}

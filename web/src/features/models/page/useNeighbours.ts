@@ -2,6 +2,7 @@
 
 import { useEffect, useMemo } from 'react'
 import type { Model } from '@/api/types'
+import { formatPartialCount } from '@/components/format'
 import { buildQuery, flattenPages, useModels, useTotal } from '@/features/models/queries'
 import type { ModelSearch } from '@/features/models/search'
 
@@ -28,7 +29,7 @@ export function useNeighbours(id: string, search: ModelSearch): Neighbours {
     if (needsMore && !isFetchingNextPage && !isFetchNextPageError) void fetchNextPage()
   }, [needsMore, isFetchingNextPage, isFetchNextPageError, fetchNextPage])
   if (index === -1) return { previous: undefined, next: undefined, place: '' }
-  const count = total && `${total.count.toLocaleString('en')}${total.isAtLeast ? '+' : ''}`
+  const count = total && formatPartialCount(total.count, total.isAtLeast)
   return {
     previous: rows[index - 1],
     next: rows[index + 1],

@@ -1,13 +1,12 @@
 // Suggestions for what is being typed at the end of a search: names of qualifiers, and values with their counts.
 
-import { useDebouncedValue } from '@mantine/hooks'
-import { formatFacetCount, labelOf, QUALIFIER_TEXTS, UNUSED_TIMES } from '@/features/models/filters/labels'
+import { formatPartialCount } from '@/components/format'
+import { hasPrefix, labelOf, QUALIFIER_TEXTS, UNUSED_TIMES } from '@/features/models/filters/labels'
 import type { Qualifier } from '@/features/models/filters/searchText'
 import { completeNames, completeValue, findOpenValue } from '@/features/models/filters/suggestions/openToken'
 import { useMachineNames } from '@/features/models/filters/suggestions/useMachineNames'
 import { type FacetName, useFacetSearch } from '@/features/models/filters/useFacets'
 
-const PAUSE_MILLISECONDS = 80
 const MAX_SUGGESTIONS = 8
 
 const FACETS: Partial<Record<Qualifier, FacetName>> = {
@@ -41,9 +40,8 @@ interface Value {
 export function useSuggestions(typed: string, q: string, isTrash: boolean): Suggestion[] {
   const open = findOpenValue(typed)
   const key = open?.key
-  const [prefix] = useDebouncedValue(open?.value.trim() ?? '', PAUSE_MILLISECONDS)
   const facet = key && FACETS[key]
-  const found = useFacetSearch({ q, isTrash }, facet, prefix)
+  const found = useFacetSearch({ q, isTrash }, facet, open?.value.trim() ?? '')
   const machines = useMachineNames(key === 'machine' || key === 'missing')
   if (!open)
     return completeNames(typed).map(({ name, text }) => ({ text, label: `${name}:`, detail: QUALIFIER_TEXTS[name] }))
@@ -59,15 +57,6 @@ export function useSuggestions(typed: string, q: string, isTrash: boolean): Sugg
     .map(({ value, count }) => ({
       text: completeValue(open, value),
       label: labelOf(open.key, value),
-      detail: count === undefined ? '' : formatFacetCount(count, found.data?.is_capped === true),
+      detail: count === undefined ? '' : formatPartialCount(count, found.data?.is_capped === true),
     }))
-}
-
-/** Return whether one of the texts, or a word in it, begins with what is typed. */
-function hasPrefix(texts: readonly string[], typed: string): boolean {
-  const prefix = typed.trim().toLowerCase()
-  return texts.some((text) => {
-    const lower = text.toLowerCase()
-    return lower.startsWith(prefix) || lower.split(/\s+/).some((word) => word.startsWith(prefix))
-  })
 }
