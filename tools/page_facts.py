@@ -263,7 +263,7 @@ def build_field_limits() -> str:
     from modelyard.wire.credentials import PairingConfirmation
     from modelyard.wire.model_details import MAX_TRIGGER_WORDS, BaseModelName, TriggerText
     from modelyard.wire.model_filter import SearchText
-    from modelyard.wire.models import LABEL_PATTERN, MAX_LABEL_LENGTH, Labels, License, SourceUrl, Tag, Tags
+    from modelyard.wire.models import LABEL_PATTERN, MAX_LABEL_LENGTH, Author, Labels, License, SourceUrl, Tag, Tags
     from modelyard.wire.schemas import LongName, Name, Note
     from modelyard.wire.search.grammar import QUALIFIERS
     from modelyard.wire.search.values import MAX_SEARCH_VALUES
@@ -277,6 +277,7 @@ def build_field_limits() -> str:
         "MAX_MODEL_TYPE_LENGTH": ("The longest model type.", ModelType),
         "MAX_NODE_NAME_LENGTH": ("The longest name of a node's class or input.", NodeName),
         "MAX_LICENSE_LENGTH": ("The longest license.", License),
+        "MAX_AUTHOR_LENGTH": ("The longest name of an author.", Author),
         "MAX_SOURCE_URL_LENGTH": ("The longest URL of a source.", SourceUrl),
         "MAX_TAG_LENGTH": ("The longest tag.", Tag),
         "MAX_BASE_MODEL_LENGTH": ("The longest name of a base model.", BaseModelName),

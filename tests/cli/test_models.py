@@ -91,6 +91,34 @@ def test_edit_changes_tags_type_and_clears_license(signed_in: Command, ink: Path
     assert json.loads(signed_in("show", "ink", "--json").out)["model_status"] == "disabled"
 
 
+def test_edit_license_and_author_take_precedence_until_empty(signed_in: Command, tmp_path: Path) -> None:
+    declared = {"modelspec.license": "CC-BY-4.0", "modelspec.author": "Ada"}
+    content = build_header_reader(build_kohya_lora("blocks.0.to_k", size=(64, 64)), declared)
+    file = tmp_path / "ink.safetensors"
+    file.write_bytes(content.read(0, content.size))
+    signed_in("push", file, "--type", "loras", "--author", "Mia")
+
+    def show() -> dict[str, str]:
+        rows = [line.split("  ", 1) for line in signed_in("show", "ink").out.splitlines() if "  " in line]
+        names = ("author", "license", "file says")
+        return {name: value.strip() for name, value in rows if name in names}
+
+    assert show() == {
+        "author": "Mia (entered by a person)",
+        "license": "CC-BY-4.0 (declared by the file)",
+        "file says": "author Ada",
+    }
+    signed_in("edit", "ink", "--license", "ours", "--author", "")
+    assert show() == {
+        "author": "Ada (declared by the file)",
+        "license": "ours (entered by a person)",
+        "file says": "license CC-BY-4.0",
+    }
+    signed_in("edit", "ink", "--license", "")
+    assert show()["license"] == "CC-BY-4.0 (declared by the file)"
+    assert "Ada" in signed_in("ls", "license:CC-BY-4.0", "--columns", "path,author").out
+
+
 def test_tags_are_trimmed_and_compared_in_any_letter_case(signed_in: Command, ink: Path) -> None:
     signed_in("push", ink, "--tag", "Own,  ink wash ")
     assert json.loads(signed_in("edit", "ink", "--add-tag", "OWN", "--add-tag", " own , new", "--json").out)[

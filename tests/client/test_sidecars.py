@@ -202,11 +202,14 @@ def repeat(piece: str | list[Any]) -> str:
 
 def describe_details(file: Path, details: SidecarDetails) -> dict[str, Any]:
     suffix = details.file.name.removeprefix(file.stem)
-    return {"suffix": suffix, "base_model": details.base_model, "trigger_words": details.trigger_words}
+    return {"suffix": suffix} | {name: value for name, value in vars(details).items() if name != "file" and value}
 
 
 def build_expected(details: dict[str, Any] | None) -> dict[str, Any] | None:
-    return details and details | {"trigger_words": [repeat(word) for word in details["trigger_words"]]}
+    if details is None:
+        return None
+    words = [repeat(word) for word in details["trigger_words"]]
+    return {name: value for name, value in (details | {"trigger_words": words}).items() if value}
 
 
 def test_read_sidecar_details_of_named_pipe_returns_none(file: Path) -> None:
@@ -221,3 +224,10 @@ def test_find_sidecars_of_the_longest_file_name_finds_none(tmp_path: Path) -> No
     file.touch()
     assert find_sidecar_picture(file) is None
     assert read_sidecar_details(file, None) is None
+
+
+async def test_push_sends_license_and_author_beside_the_file(pusher: Pusher, file: Path) -> None:
+    write_sidecar(file, LORA_MANAGER, {"license": "MIT", "civitai": {"creator": {"username": "mia"}}})
+    model = (await pusher.push(build_request(file))).model
+    assert (model.license, model.license_source) == ("MIT", "sidecar")
+    assert (model.author, model.author_source) == ("mia", "sidecar")

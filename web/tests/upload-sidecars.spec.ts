@@ -22,7 +22,13 @@ interface Cases {
   details: {
     name: string
     files: Record<string, Content>
-    details: { suffix: string; base_model: string | null; trigger_words: Piece[] } | null
+    details: {
+      suffix: string
+      base_model: string | null
+      trigger_words: Piece[]
+      license?: string
+      author?: string
+    } | null
   }[]
 }
 
@@ -70,6 +76,8 @@ test('the page reads the same details beside models as the command line', { tag:
       suffix: found.name.slice('ink.v2'.length),
       base_model: found.baseModel ?? null,
       trigger_words: found.triggerWords,
+      ...(found.license && { license: found.license }),
+      ...(found.author && { author: found.author }),
     }
     const expected = details && { ...details, trigger_words: details.trigger_words.map(repeat) }
     expect(described ?? null, name).toEqual(expected)

@@ -93,9 +93,8 @@ def confirm_draft(draft: ImportDraft, changes: DraftChanges, replaces: Model | N
         **build_name_fields(changes.display_name, draft.display_name if replaces is None else replaces.display_name),
         model_type=model_type,
         model_path=changes.model_path or f"{model_type}/{draft.file_name}",
-        license=draft.license,
         source_url=draft.source.page_url,
-        sidecar=Sidecar(base_model=draft.base_model, trigger_words=draft.trigger_words),
+        sidecar=Sidecar(base_model=draft.base_model, trigger_words=draft.trigger_words, license=draft.license),
         **({} if replaces is None else {"replaces": replaces.id}),
     )
 

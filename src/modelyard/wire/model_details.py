@@ -11,6 +11,8 @@ BaseSource = Literal["person", "sidecar", "metadata", "file_name", "tensors"]
 # What the tensors of the file do not prove, and no person has entered: it may be wrong, and is shown as such.
 CLAIMED_BASE_SOURCES: tuple[BaseSource, ...] = ("sidecar", "metadata", "file_name")
 TriggerSource = Literal["person", "file", "sidecar", "folder", "guess"]
+# Where the license and the author come from.
+FactSource = Literal["person", "file", "sidecar"]
 MAX_TRIGGER_WORDS = 50
 
 
@@ -54,6 +56,12 @@ class Sidecar(Schema):
     )
     trigger_words: list[SidecarText] = Field(
         default_factory=list, max_length=MAX_SIDECAR_WORDS, description="Its trigger words.", examples=[["inkwash"]]
+    )
+    license: SidecarText | None = Field(
+        default=None, description="Its license; ignored if the file declares one.", examples=["CC-BY-4.0"]
+    )
+    author: SidecarText | None = Field(
+        default=None, description="Its author; ignored if the file declares one.", examples=["Ada Lovelace"]
     )
 
 

@@ -10,6 +10,7 @@ from modelyard.wire.folders.schemas import NewFolderFiles
 from modelyard.wire.model_details import (
     BaseModelName,
     BaseSource,
+    FactSource,
     ModelDetails,
     Sidecar,
     TrainingTag,
@@ -62,6 +63,7 @@ def _remove_respelled(tags: list[str]) -> list[str]:
 Tags = Annotated[list[Tag], Field(max_length=64), AfterValidator(_remove_respelled)]
 Labels = Annotated[list[Label], Field(max_length=32), AfterValidator(_remove_duplicates)]
 License = Annotated[str, StringConstraints(strict=True, max_length=200, pattern=LINE_PATTERN)]
+Author = Annotated[str, StringConstraints(strict=True, max_length=200, pattern=LINE_PATTERN)]
 # The page shows it as a link, and other schemes could run a script.
 SourceUrl = Annotated[str, StringConstraints(strict=True, max_length=2000, pattern=rf"^https?://[^{INVISIBLE}]+$")]
 
@@ -73,7 +75,16 @@ class ModelNotes(Schema):
         default=None, description="Free text, up to 10,000 characters.", examples=["Our house style."]
     )
     license: License | None = Field(
-        default=None, description="The name or SPDX id of a license.", examples=["CC-BY-4.0"]
+        default=None,
+        description="The name or SPDX id of a license, for all versions; takes precedence over what the file or a "
+        "sidecar says, and null returns to that.",
+        examples=["CC-BY-4.0"],
+    )
+    author: Author | None = Field(
+        default=None,
+        description="Who made it, for all versions; takes precedence over what the file or a sidecar says, and null "
+        "returns to that.",
+        examples=["Ada Lovelace"],
     )
     source_url: SourceUrl | None = Field(
         default=None, description="The URL that the file came from.", examples=["https://models.example/42"]
@@ -279,7 +290,19 @@ class Model(Schema):
     preview_color: str | None = Field(description="The average colour of the picture.", examples=["#7a5c3e"])
     description: str | None = Field(description="Free text.", examples=["Our house style."])
     tags: list[str] = Field(description="Its tags.", examples=[["portrait"]])
-    license: str | None = Field(description="The name or SPDX id of a license.", examples=["CC-BY-4.0"])
+    license: str | None = Field(
+        description="The name or SPDX id of a license; null if unknown.", examples=["CC-BY-4.0"]
+    )
+    license_source: FactSource | None = Field(
+        default=None,
+        description="Where that comes from. `person`: a user entered it. `file`: the file declares it. `sidecar`: a "
+        "file beside the uploaded one, or the source of an import, declared it. Null if unknown.",
+        examples=["person"],
+    )
+    author: str | None = Field(default=None, description="Who made it; null if unknown.", examples=["Ada Lovelace"])
+    author_source: FactSource | None = Field(
+        default=None, description="Where that comes from, as `license_source`.", examples=["file"]
+    )
     source_url: str | None = Field(
         description="The URL that the file came from.", examples=["https://models.example/42"]
     )

@@ -67,6 +67,9 @@ def test_register_with_details_of_a_person_returns_them(team: ApiCaller) -> None
         ("base_model", "x" * 101),
         ("base_model", 7),
         ("base_model", "a\nb"),
+        ("license", "x" * 201),
+        ("author", "x" * 201),
+        ("author", "a\nb"),
         ("trigger_words", ["x"] * 51),
         ("trigger_words", ["x" * 501]),
         ("trigger_words", ["\u200b"]),
@@ -84,6 +87,60 @@ def test_lists_return_details_without_training_tags(team: ApiCaller) -> None:
     [listed] = team.get("/models").json()["model_list"]
     assert (listed["base_model"], listed["training_tags"]) == ("Pony", [])
     assert [word["text"] for word in listed["trigger_words"]] == ["inkwash", "sumi"]
+
+
+SIGNED = build_named_tensors(
+    "lora_unet_x.lora_down.weight", metadata={"modelspec.license": "CC-BY-4.0", "modelspec.author": "Ada Lovelace"}
+)
+FACTS = ("license", "license_source", "author", "author_source")
+
+
+def get_facts(team: ApiCaller, model_id: str) -> tuple[str | None, ...]:
+    record = team.get(f"/models/{model_id}").json()
+    return tuple(record[name] for name in FACTS)
+
+
+@pytest.mark.parametrize(
+    ("content", "sidecar", "expected"),
+    [
+        (SIGNED, None, ("CC-BY-4.0", "file", "Ada Lovelace", "file")),
+        (SIGNED, {"license": "MIT", "author": "mia"}, ("CC-BY-4.0", "file", "Ada Lovelace", "file")),
+        (LORA, {"license": " MIT\n", "author": "mia"}, ("MIT", "sidecar", "mia", "sidecar")),
+        (LORA, {"license": " ", "base_model": "Pony"}, (None, None, None, None)),
+        (LORA, None, (None, None, None, None)),
+    ],
+    ids=["file", "file and sidecar", "sidecar", "empty sidecar", "nothing"],
+)
+def test_register_license_and_author_are_those_of_the_file_or_else_of_the_sidecar(
+    team: ApiCaller, content: bytes, sidecar: dict[str, str] | None, expected: tuple[str | None, ...]
+) -> None:
+    assert get_facts(team, team.register(content, sidecar=sidecar)) == expected
+
+
+def test_change_license_and_author_takes_precedence_in_all_versions_until_null(team: ApiCaller) -> None:
+    model_id = team.register(SIGNED)
+    assert team.put(f"/models/{model_id}", license="ours", author="Mia").status_code == 200
+    own = ("ours", "person", "Mia", "person")
+    assert get_facts(team, model_id) == own
+    team.register(LORA, replaces=model_id, sidecar={"license": "MIT", "author": "mia"})
+    assert get_facts(team, model_id) == own
+    assert team.put(f"/models/{model_id}", license=None, author=None).status_code == 200
+    assert get_facts(team, model_id) == ("MIT", "sidecar", "mia", "sidecar")
+    assert team.post(f"/models/{model_id}/versions/1/activate").status_code == 200
+    assert get_facts(team, model_id) == ("CC-BY-4.0", "file", "Ada Lovelace", "file")
+
+
+def test_register_license_and_author_of_a_person_take_precedence(team: ApiCaller) -> None:
+    assert get_facts(team, team.register(SIGNED, license="ours", author="Mia")) == ("ours", "person", "Mia", "person")
+
+
+def test_search_by_license_finds_that_of_the_file_until_a_person_enters_another(team: ApiCaller) -> None:
+    model_id = team.register(SIGNED)
+    for q, is_found in (("license:cc-by-4.0", True), ("license:ours", False)):
+        assert [model["id"] for model in team.get("/models", q=q).json()["model_list"]] == [model_id] * is_found
+    team.put(f"/models/{model_id}", license="ours")
+    for q, is_found in (("license:cc-by-4.0", False), ("license:ours", True)):
+        assert [model["id"] for model in team.get("/models", q=q).json()["model_list"]] == [model_id] * is_found
 
 
 SDXL = build_kohya_lora("input_blocks.4.1.transformer_blocks.0.attn2.to_k", size=(2048, 640))

@@ -29,6 +29,9 @@ export const MAX_NODE_NAME_LENGTH = 200
 /** The longest license. */
 export const MAX_LICENSE_LENGTH = 200
 
+/** The longest name of an author. */
+export const MAX_AUTHOR_LENGTH = 200
+
 /** The longest URL of a source. */
 export const MAX_SOURCE_URL_LENGTH = 2_000
 

@@ -70,6 +70,7 @@ COLUMNS: dict[str, ModelColumn] = {
         lambda model: f"{model.agents_ready}/{model.agents_desired}",
     ),
     "tags": _of_text(7, lambda model: ", ".join(model.tags)),
+    "author": _of_text(7, lambda model: model.author or ""),
     "license": _of_text(7, lambda model: model.license or ""),
     "by": _of_text(7, lambda model: model.created_by.display_name),
     "hash": _of_text(8, lambda model: model.file_hash),

@@ -23,8 +23,16 @@ TriggerWordsOption = Annotated[
         "--trigger-words", help="Its trigger words, with commas between; an empty text returns to those of the file."
     ),
 ]
+LicenseOption = Annotated[
+    str | None,
+    typer.Option("--license", help="A licence's name or SPDX id; an empty text returns to what the file says."),
+]
+AuthorOption = Annotated[
+    str | None, typer.Option("--author", help="Who made it; an empty text returns to what the file says.")
+]
 _SOURCES = {
     "person": "entered by a person",
+    "file": "declared by the file",
     "sidecar": "claimed by its source, or by a file beside it",
     "metadata": "claimed by the file's metadata",
     "file_name": "a guess from the file's name",
@@ -97,8 +105,8 @@ def format_model_details(model: Model, *, all_tags: bool = False) -> list[tuple[
         ("training", ", ".join(part for part in training if part)),
         ("training tags", _format_tags(model.training_tags, all_tags=all_tags)),
         ("usage hint", details.usage_hint or ""),
-        ("author", details.author or ""),
-        ("file's license", details.license or ""),
+        ("author", _format_with_source(model.author, model.author_source)),
+        ("license", _format_with_source(model.license, model.license_source)),
     ]
 
 
@@ -117,6 +125,11 @@ def mark_base_model(model: Model) -> str:
 def mark_trigger_words(model: Model) -> str:
     """Return the trigger words with commas between, each guess with a question mark."""
     return ", ".join(f"{word.text}{'?' if word.source == 'guess' else ''}" for word in model.trigger_words)
+
+
+def _format_with_source(text: str | None, source: str | None) -> str:
+    """Return a text with its source in words; empty if there is none. Servers of earlier releases send no source."""
+    return f"{text} ({_SOURCES[source]})" if text and source else text or ""
 
 
 def _format_base_model(model: Model) -> str:
@@ -138,6 +151,9 @@ def _format_file_values(model: Model) -> str:
     parts = []
     if model.base_source == "person" and metadata.get("base_model"):
         parts.append(str(metadata["base_model"]))
+    own = {"author": model.author_source, "license": model.license_source}
+    declared = {name: getattr(model.details, name) for name, source in own.items() if source == "person"}
+    parts.extend(f"{name} {text}" for name, text in declared.items() if text)
     words = metadata.get("trigger_words")
     if any(word.source == "person" for word in model.trigger_words) and isinstance(words, list):
         parts.extend(_format_word(word["text"], word["source"]) for word in words if isinstance(word, dict))

@@ -22,6 +22,7 @@ _EDITED = {
     "display_name": ("name", "--name"),
     "description": ("description", "--description"),
     "license": ("licence", "--license"),
+    "author": ("author", "--author"),
     "source_url": ("source", "--source-url"),
     "base_model": ("base model", "--base-model"),
     "trigger_words": ("trigger words", "--trigger-words"),

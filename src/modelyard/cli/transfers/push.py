@@ -10,7 +10,9 @@ import typer
 
 from modelyard.cli.terminal.completion import complete_model
 from modelyard.cli.terminal.model_details import (
+    AuthorOption,
     BaseModelOption,
+    LicenseOption,
     TriggerWordsOption,
     split_tags,
     split_words,
@@ -92,7 +94,8 @@ def push(
     name: Name = None,
     tag: Annotated[list[str] | None, typer.Option(help="A tag, or several with commas; may be repeated.")] = None,
     description: Annotated[str | None, typer.Option(help="Free text.")] = None,
-    license_name: Annotated[str | None, typer.Option("--license", help="A licence's name or SPDX id.")] = None,
+    license_name: LicenseOption = None,
+    author: AuthorOption = None,
     source_url: Annotated[str | None, typer.Option(help="Where it came from.")] = None,
     base_model: BaseModelOption = None,
     trigger_words: TriggerWordsOption = None,
@@ -128,7 +131,8 @@ def push(
     details: dict[str, Any] = {
         "description": description,
         "tags": None if tag is None else split_tags(tag),
-        "license": license_name,
+        "license": license_name or None,
+        "author": author or None,
         "source_url": source_url,
         "base_model": base_model or None,
         "trigger_words": split_words(trigger_words) if trigger_words else None,

@@ -41,10 +41,14 @@ class SidecarDetails:
     file: Path
     base_model: str | None
     trigger_words: list[str]
+    license: str | None = None
+    author: str | None = None
 
     def build_sidecar(self) -> Sidecar:
         """Return it as a registration has it."""
-        return Sidecar(base_model=self.base_model, trigger_words=self.trigger_words)
+        return Sidecar(
+            base_model=self.base_model, trigger_words=self.trigger_words, license=self.license, author=self.author
+        )
 
 
 def find_sidecar_picture(file: Path) -> Path | None:
@@ -77,10 +81,21 @@ def read_sidecar_details(file: Path, file_hash: str | None) -> SidecarDetails | 
         document = _read_json(sidecar)
         if document is None or not _agrees(document, file_hash):
             continue
-        details = SidecarDetails(sidecar, _get_base_model(document), _get_trigger_words(document))
-        if details.base_model or details.trigger_words:
+        details = _parse_details(sidecar, document)
+        if details.base_model or details.trigger_words or details.license or details.author:
             return details
     return None
+
+
+def _parse_details(sidecar: Path, document: dict[str, Any]) -> SidecarDetails:
+    """Return what a document declares."""
+    return SidecarDetails(
+        sidecar,
+        base_model=_get_base_model(document),
+        trigger_words=_get_trigger_words(document),
+        license=_clean_text(document.get("license")) or None,
+        author=_get_author(document),
+    )
 
 
 def _read_json(file: Path) -> dict[str, Any] | None:
@@ -144,6 +159,14 @@ def _get_base_model(document: dict[str, Any]) -> str | None:
         if value and value.lower() not in NO_BASE_MODEL:
             return value
     return None
+
+
+def _get_author(document: dict[str, Any]) -> str | None:
+    """Return the author: ``author``, or else Civitai's ``creator``, which LoRA Manager has in ``civitai``."""
+    civitai = document.get("civitai")
+    creators = [each.get("creator") for each in (document, civitai) if isinstance(each, dict)]
+    names = [each.get("username") for each in creators if isinstance(each, dict)]
+    return next(filter(None, map(_clean_text, [document.get("author"), *names])), None)
 
 
 def _get_trigger_words(document: dict[str, Any]) -> list[str]:

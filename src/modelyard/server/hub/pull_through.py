@@ -199,9 +199,8 @@ def _build_import(found: FoundModel, names: list[str]) -> NewImport:
         model_type=draft.model_type,
         model_path="/".join([draft.model_type, *map(clean_file_name, names)]),
         required_labels=[LABEL],
-        license=draft.license,
         source_url=draft.source.page_url,
-        sidecar=Sidecar(base_model=draft.base_model, trigger_words=draft.trigger_words),
+        sidecar=Sidecar(base_model=draft.base_model, trigger_words=draft.trigger_words, license=draft.license),
     )
 
 

@@ -186,7 +186,8 @@ def _build_import(
     if existing is None:
         details |= {
             "description": model.description,
-            "license": model.license,
+            "license": model.license_override,
+            "author": model.author_override,
             "source_url": model.source_url,
             "base_model": model.base_model_override,
             "trigger_words": model.trigger_words_override,

@@ -1,4 +1,7 @@
-"""What a model is: base model and trigger words, from a person, or else from the version that its record shows."""
+"""What a model is: base model, trigger words, license and author.
+
+From a person, or else from the version that its record shows.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,11 +23,11 @@ from modelyard.server.inspection.description.trigger_words import has_declared_p
 from modelyard.server.inspection.metadata import clean_list
 from modelyard.server.models.tables import ModelRow, ModelVersionRow
 from modelyard.wire.base_models.spellings import find_base_model
-from modelyard.wire.model_details import MAX_TRIGGER_WORDS, Sidecar, TrainingTag
+from modelyard.wire.model_details import MAX_TRIGGER_WORDS, FactSource, Sidecar, TrainingTag
 from modelyard.wire.texts.cleaning import clean_text
 
 # Fields of requests whose values are stored in other columns: the columns of these names have the derived values.
-OVERRIDES = {"base_model": "base_model_override", "trigger_words": "trigger_words_override"}
+OVERRIDES = {name: f"{name}_override" for name in ("base_model", "trigger_words", "license", "author")}
 # Entries of a version's metadata that its model's copy does not have, since lists do not return them.
 _NOT_LISTED = frozenset({"training_tags", "imports"})
 # Entries of a version's metadata that records have as fields, or that only the registry needs.
@@ -39,22 +42,37 @@ _SELECT_FACTS = select(_versions.c.facts).where(
 
 @dataclass(frozen=True)
 class Sources:
-    """What tells the base model and the trigger words of a model, apart from its file's metadata.
+    """What tells what a model is, apart from its file's metadata.
 
-    The first two are what a person entered, ``sidecar`` what a file beside the version's declares; None where absent.
+    The first four are what a person entered, ``sidecar`` what a file beside the version's declares; None where absent.
     """
 
     base_model: str | None
     trigger_words: list[str] | None
+    license: str | None
+    author: str | None
     sidecar: Mapping[str, Any] | None
     model_path: str
 
 
 def derive_details(facts: Mapping[str, Any], sources: Sources) -> dict[str, Any]:
-    """Return the derived columns of a model: base model, its source, and trigger words."""
+    """Return the derived columns of a model: base model, license and author, each with its source; trigger words."""
     base = BaseModel(sources.base_model, "person") if sources.base_model else _derive_base_model(facts, sources)
     words = _derive_trigger_words(facts, sources)
-    return {"base_model": base.name, "base_source": base.source, "trigger_words": words or None}
+    derived: dict[str, Any] = {"base_model": base.name, "base_source": base.source, "trigger_words": words or None}
+    for name, own in (("license", sources.license), ("author", sources.author)):
+        derived[name], derived[f"{name}_source"] = _choose_text(name, own, facts, sources)
+    return derived
+
+
+def _choose_text(
+    name: str, own: str | None, facts: Mapping[str, Any], sources: Sources
+) -> tuple[str | None, FactSource | None]:
+    """Return the license or author with its source: a person's, else that of the file, else that of the sidecar."""
+    declared = (facts.get("details") or {}).get(name)
+    beside = (sources.sidecar or {}).get(name)
+    texts: list[tuple[str | None, FactSource]] = [(own, "person"), (declared, "file"), (beside, "sidecar")]
+    return next(((text, source) for text, source in texts if text), (None, None))
 
 
 def _derive_base_model(facts: Mapping[str, Any], sources: Sources) -> BaseModel:
@@ -89,7 +107,8 @@ def _derive_trigger_words(facts: Mapping[str, Any], sources: Sources) -> list[di
 def update_details(model: ModelRow, version: ModelVersionRow) -> None:
     """Set everything in a model's row that follows from the metadata of the version that its record shows."""
     model.facts = build_listed_metadata(version.facts)
-    sources = Sources(model.base_model_override, model.trigger_words_override, version.sidecar, model.model_path)
+    own = {name: getattr(model, column) for name, column in OVERRIDES.items()}
+    sources = Sources(**own, sidecar=version.sidecar, model_path=model.model_path)
     for name, value in derive_details(version.facts, sources).items():
         setattr(model, name, value)
 
@@ -100,7 +119,10 @@ def build_sidecar(sidecar: Sidecar | None) -> dict[str, Any] | None:
         return None
     words = clean_list(sidecar.trigger_words, MAX_TRIGGER_WORDS)
     base_model = clean_text(sidecar.base_model or "", 100) or None
-    return {"base_model": base_model, "trigger_words": words} if words or base_model else None
+    texts = {"license": clean_text(sidecar.license or "", 200), "author": clean_text(sidecar.author or "", 100)}
+    # Absent texts are left out, so that sidecars of earlier releases are equal to the same ones sent again.
+    known = {name: text for name, text in texts.items() if text}
+    return {"base_model": base_model, "trigger_words": words, **known} if words or base_model or known else None
 
 
 def build_listed_metadata(facts: Mapping[str, Any]) -> dict[str, Any]:

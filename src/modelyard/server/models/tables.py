@@ -131,7 +131,6 @@ class ModelRow(Row):
     creator_name: Mapped[str]
     description: Mapped[str | None]
     tags: Mapped[list[str]] = mapped_column(default=list)
-    license: Mapped[str | None]
     source_url: Mapped[str | None]
     newer_at_source: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))  # see ``wire.models``
     required_labels: Mapped[list[str]] = mapped_column(default=list)
@@ -144,9 +143,15 @@ class ModelRow(Row):
     # Seconds since 1970, 0 without a known use: so each model has a place in the order. Written by ``replicas.uses``.
     last_used_second: Mapped[int] = mapped_column(default=0, server_default="0")
     facts: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)  # without the training tags
-    # The three columns below the overrides, which are a person's values, are derived by ``details.update_details``.
+    # The columns below the overrides, which are a person's values, are derived by ``details.update_details``.
     base_model_override: Mapped[str | None]
     trigger_words_override: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    license_override: Mapped[str | None]
+    author_override: Mapped[str | None]
+    license: Mapped[str | None]
+    license_source: Mapped[str | None]
+    author: Mapped[str | None]
+    author_source: Mapped[str | None]
     base_model: Mapped[str | None] = mapped_column(SORTED_TEXT)
     base_source: Mapped[str | None]
     trigger_words: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))  # null for none

@@ -57,9 +57,9 @@ class NewImport(ModelDescription):
     )
     sidecar: Sidecar | None = Field(
         default=None,
-        description="The base model and trigger words of the draft; `base_model` and `trigger_words` are what a person "
-        "enters instead.",
-        examples=[{"base_model": "Pony", "trigger_words": ["inkwash"]}],
+        description="The base model, trigger words and license of the draft; `base_model`, `trigger_words` and "
+        "`license` are what a person enters instead.",
+        examples=[{"base_model": "Pony", "trigger_words": ["inkwash"], "license": "cc-by-4.0"}],
     )
 
 

@@ -33,7 +33,7 @@ function fits({ file_name }: ImportDraft, path: string): boolean {
 }
 
 /**
- * Return the import of a draft. What the source says of base model and trigger words is sent as its claim, which the
+ * Return the import of a draft. What the source says of base model, trigger words and license is sent as its claim, which the
  * file's own data takes precedence over; what a person entered takes precedence over both.
  */
 export function confirmDraft(draft: ImportDraft, fields: DraftFields, replaces?: Model): NewImport {
@@ -41,6 +41,7 @@ export function confirmDraft(draft: ImportDraft, fields: DraftFields, replaces?:
   const isSameBase = baseModel === (draft.base_model ?? '')
   const areSameWords = fields.triggerWords.join('\n') === draft.trigger_words.join('\n')
   const license = fields.license.trim()
+  const isSameLicense = license === (draft.license ?? '')
   return {
     url: draft.url,
     ...(draft.size !== null && { file_size: draft.size }),
@@ -50,13 +51,14 @@ export function confirmDraft(draft: ImportDraft, fields: DraftFields, replaces?:
     model_type: replaces?.model_type ?? getTypeOfPath(fields.path),
     model_path: fields.path,
     ...(replaces && { replaces: replaces.id }),
-    ...(license && { license }),
     source_url: draft.source.page_url,
     sidecar: {
       base_model: isSameBase ? draft.base_model : null,
       trigger_words: areSameWords ? draft.trigger_words : [],
+      license: isSameLicense ? draft.license : null,
     },
     ...(!isSameBase && baseModel && { base_model: baseModel }),
+    ...(!isSameLicense && license && { license }),
     ...(!areSameWords && { trigger_words: fields.triggerWords }),
   }
 }

@@ -358,7 +358,8 @@ def _build_record(registration: Registration, metadata: dict[str, Any]) -> dict[
     """Return the other column values of a new model, but for its id, versions and time of change."""
     new, path = registration.new, registration.path
     sent = {OVERRIDES.get(name, name): value for name, value in new.model_dump(exclude=_NO_COLUMNS).items()}
-    sources = Sources(new.base_model, new.trigger_words, build_sidecar(new.sidecar), new.model_path)
+    own = {name: getattr(new, name) for name in OVERRIDES}
+    sources = Sources(**own, sidecar=build_sidecar(new.sidecar), model_path=new.model_path)
     derived = derive_details(metadata, sources)
     return (
         sent

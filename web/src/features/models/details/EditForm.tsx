@@ -3,15 +3,24 @@
 import { Alert, Autocomplete, Button, Group, List, Stack, Text, Textarea, TextInput } from '@mantine/core'
 import { useState } from 'react'
 import { asProblem, type Problem } from '@/api/problem'
+import type { Model } from '@/api/types'
 import { Confirm } from '@/components/Confirm'
 import { notifyError, notifyWithUndo } from '@/components/notify'
 import { TagsField } from '@/components/TagsField'
-import { buildUpdate, type Fields, getChangedFields, getFields, LABELS } from '@/features/models/details/fields'
+import {
+  buildUpdate,
+  type Fields,
+  getChangedFields,
+  getFields,
+  getFileText,
+  LABELS,
+} from '@/features/models/details/fields'
 import classes from '@/features/models/models.module.css'
 import { updateModel } from '@/features/models/mutations'
 import { type ReadModel, refreshModel, refreshShown } from '@/features/models/queries'
 import { isKnownType, suggestType } from '@/features/upload/engine/suggestType'
 import {
+  MAX_AUTHOR_LENGTH,
   MAX_DESCRIPTION_LENGTH,
   MAX_LICENSE_LENGTH,
   MAX_LONG_NAME_LENGTH,
@@ -21,6 +30,7 @@ import {
 import { MODEL_TYPES } from '@/generated/modelTypes'
 
 interface FieldsProps {
+  model: Model
   fields: Fields
   errorOf: (name: keyof Fields) => string | undefined
   set: (change: Partial<Fields>) => void
@@ -99,7 +109,7 @@ export function EditForm({ start, onClose }: { start: ReadModel; onClose: () => 
       </Confirm>
       <Stack>
         {changedFields.length > 0 && <ConflictNotice names={changedFields} now={before} edits={edits} />}
-        <RecordFields fields={fields} set={set} errorOf={(name) => getFieldError(problem, name)} />
+        <RecordFields model={base.model} fields={fields} set={set} errorOf={(name) => getFieldError(problem, name)} />
         <FreePath problem={problem} onUse={(model_path) => set({ model_path })} />
         <Group justify="flex-end" className={classes.foot ?? ''}>
           <Button variant="default" onClick={onClose}>
@@ -153,7 +163,13 @@ function ConflictNotice({ names, now, edits }: { names: (keyof Fields)[]; now: F
   )
 }
 
-function RecordFields({ fields, set, errorOf }: FieldsProps) {
+/** What a field is for, and what an empty one means if the file has a value. */
+function describeFact(model: Model, name: 'author' | 'license', purpose: string): string {
+  const declared = getFileText(model, name)
+  return declared ? `${purpose}; empty for “${declared}”, as the file or its source says` : purpose
+}
+
+function RecordFields({ model, fields, set, errorOf }: FieldsProps) {
   const textOf = (name: keyof Fields) => ({
     label: LABELS[name],
     value: String(fields[name]),
@@ -174,8 +190,13 @@ function RecordFields({ fields, set, errorOf }: FieldsProps) {
       <Textarea {...textOf('description')} autosize minRows={3} maxRows={12} maxLength={MAX_DESCRIPTION_LENGTH} />
       <TagsField label={LABELS.tags} value={fields.tags} error={errorOf('tags')} onChange={(tags) => set({ tags })} />
       <TextInput
+        {...textOf('author')}
+        description={describeFact(model, 'author', 'Who made it')}
+        maxLength={MAX_AUTHOR_LENGTH}
+      />
+      <TextInput
         {...textOf('license')}
-        description="A name or SPDX id, such as CC-BY-4.0"
+        description={describeFact(model, 'license', 'A name or SPDX id, such as CC-BY-4.0')}
         maxLength={MAX_LICENSE_LENGTH}
       />
       <TextInput {...textOf('source_url')} type="url" maxLength={MAX_SOURCE_URL_LENGTH} />

@@ -11,6 +11,7 @@ import { AllMetadata, FileRows } from '@/features/models/facts/FileMetadata'
 import classes from '@/features/models/facts/facts.module.css'
 import { InCollections } from '@/features/models/facts/InCollections'
 import { SourceRow } from '@/features/models/facts/SourceRow'
+import { FACT_SOURCES, type FactSource } from '@/features/models/facts/sources'
 import { AllTags } from '@/features/models/Tags'
 
 export function WhatItIs({ model }: { model: Model }) {
@@ -30,7 +31,8 @@ export function WhatItIs({ model }: { model: Model }) {
           <BaseModel model={model} />
         </Row>
         <TrainingRows details={model.details} />
-        <License model={model} />
+        <SourcedFact name="Author" text={model.author} source={model.author_source} />
+        <SourcedFact name="Licence" text={model.license} source={model.license_source} />
         {model.source_url && <SourceRow model={model} url={model.source_url} />}
         {model.hub_file && (
           <Fact name="Hugging Face name" text={`${model.hub_file.repository} ${model.hub_file.path}`} />
@@ -69,7 +71,7 @@ export function WhatItIs({ model }: { model: Model }) {
 
 /** What the trainer recorded in the file. */
 function TrainingRows({ details }: { details: Model['details'] }) {
-  const { network, rank, alpha, resolution, trainer, steps, image_count: images, author } = details
+  const { network, rank, alpha, resolution, trainer, steps, image_count: images } = details
   const size = [network, rank && `rank ${rank}`, alpha && `alpha ${alpha}`].filter(Boolean).join(', ')
   const work = [steps && formatCount(steps, 'step'), images && formatCount(images, 'picture')]
     .filter(Boolean)
@@ -79,16 +81,19 @@ function TrainingRows({ details }: { details: Model['details'] }) {
       {size && <Fact name="Network" text={size} />}
       {resolution && <Fact name="Resolution" text={resolution.replace(/^(\d+)\s*x\s*(\d+)$/i, '$1 × $2')} />}
       {(trainer || work) && <Fact name="Trained" text={trainer || work} detail={trainer ? work : ''} />}
-      {author && <Fact name="Author" text={author} />}
     </>
   )
 }
 
-/** The licence that people entered, else the one that the file declares. */
-function License({ model }: { model: Model }) {
-  if (model.license) return <Fact name="Licence" text={model.license} />
-  if (model.details.license) return <Fact name="Licence" text={model.details.license} detail="declared by the file" />
-  return null
+interface SourcedFactProps {
+  name: string
+  text: string | null | undefined
+  source: FactSource | null | undefined
+}
+
+/** A text with where it comes from; no row if it is unknown. */
+function SourcedFact({ name, text, source }: SourcedFactProps) {
+  return text ? <Fact name={name} text={text} detail={source ? FACT_SOURCES[source] : ''} /> : null
 }
 
 function Fact({ name, text, detail = '' }: { name: string; text: string; detail?: string }) {

@@ -149,7 +149,7 @@ export async function registerModel(
     storage_key: storageKey,
     file_hash: hash,
     ...getFileFields(one),
-    ...(details && { sidecar: { base_model: details.baseModel ?? null, trigger_words: details.triggerWords } }),
+    ...(details && { sidecar: buildSidecar(details) }),
     ...(one.storedFolder && { file_size: one.storedFolder.manifestSize, file_list: one.storedFolder.fileList }),
     ...(one.replaces && { replaces: one.replaces }),
     ...(one.replaces && one.expectedVersion && { expected_version: one.expectedVersion }),
@@ -226,6 +226,15 @@ async function findMany(questions: PathQuestion[]): Promise<(Model | undefined)[
   for (const [id, model] of await readRecords(missing, { teamId })) models.set(id, model)
   const found = new Map(match_list.map((match) => [match.asked, models.get(match.id)]))
   return questions.map(({ relative }) => found.get(relative))
+}
+
+function buildSidecar({ baseModel, triggerWords, license, author }: SidecarDetails) {
+  return {
+    base_model: baseModel ?? null,
+    trigger_words: triggerWords,
+    license: license ?? null,
+    author: author ?? null,
+  }
 }
 
 function getFileFields({ file, path }: Pick<Item, 'file' | 'path'>) {

@@ -90,10 +90,16 @@ function useDetails(files: File[], hash: string | undefined): SidecarDetails | n
   return found
 }
 
-function describeDetails({ baseModel, triggerWords }: SidecarDetails): string {
+function describeDetails({ baseModel, triggerWords, license, author }: SidecarDetails): string {
   const more = triggerWords.length - WORDS_AT_ONCE
   const words = triggerWords.slice(0, WORDS_AT_ONCE).join(', ') + (more > 0 ? ` and ${more} more` : '')
-  const parts = [baseModel && `base model ${baseModel}`, words && `trigger words ${words}`].filter(Boolean).join(', ')
+  const named = [
+    baseModel && `base model ${baseModel}`,
+    words && `trigger words ${words}`,
+    author && `author ${author}`,
+    license && `licence ${license}`,
+  ]
+  const parts = named.filter(Boolean).join(', ')
   return parts.charAt(0).toUpperCase() + parts.slice(1)
 }
 

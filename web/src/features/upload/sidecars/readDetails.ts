@@ -16,6 +16,8 @@ export interface SidecarDetails {
   name: string
   baseModel: string | undefined
   triggerWords: string[]
+  license: string | undefined
+  author: string | undefined
 }
 
 type Table = Record<string, unknown>
@@ -34,10 +36,20 @@ export async function readSidecarDetails(
   for (const file of files) {
     const document = await readJson(file)
     if (!document || !agrees(document, hash)) continue
-    const [baseModel, triggerWords] = [findBaseModel(document), findTriggerWords(document)]
-    if (baseModel !== undefined || triggerWords.length > 0) return { name: file.name, baseModel, triggerWords }
+    const details = parseDetails(file.name, document)
+    if (details.baseModel || details.triggerWords.length > 0 || details.license || details.author) return details
   }
   return undefined
+}
+
+function parseDetails(name: string, document: Table): SidecarDetails {
+  return {
+    name,
+    baseModel: findBaseModel(document),
+    triggerWords: findTriggerWords(document),
+    license: cleanText(document.license) || undefined,
+    author: findAuthor(document),
+  }
 }
 
 /** Return the JSON object in a file; undefined if there is none, or if it is too large or too deep. */
@@ -79,6 +91,13 @@ function listHashes({ sha256, files }: Table): string[] {
 
 function findBaseModel({ baseModel, base_model }: Table): string | undefined {
   return [baseModel, base_model].map(cleanText).find((text) => text && !NO_BASE_MODEL.includes(text.toLowerCase()))
+}
+
+/** Find the author: `author`, or else Civitai's `creator`, which LoRA Manager has in `civitai`. */
+function findAuthor(document: Table): string | undefined {
+  const creators = [document, document.civitai].map((source) => isTable(source) && source.creator)
+  const names = creators.map((creator) => isTable(creator) && creator.username)
+  return [document.author, ...names].map(cleanText).find(Boolean)
 }
 
 /** Find the trigger words: those of the document, or else those that LoRA Manager got from Civitai. */
