@@ -130,7 +130,7 @@ class ScaledRegistry:
         position = Page(1 + int(self.count * fraction), 1, None)
         with self.database.reading() as session:
             [row] = list_models(session, team, model_filter, position).models
-        return position.cursor_meta(build_cursor_position(row, model_filter.sort)).next_cursor
+        return position.cursor_meta(build_cursor_position(row, model_filter.order)).next_cursor
 
     def explain(self, call: Callable[[], list[Model]]) -> str:
         """Return the query plans of the statements that a call runs."""

@@ -12,7 +12,7 @@ from modelyard.wire.model_filter import ModelFilter
     ("fields", "query"),
     [
         ({}, {}),
-        ({"deleted": False, "sort": "-created_at", "tag": None}, {}),
+        ({"deleted": False, "sort": None, "tag": None}, {}),
         ({"deleted": True, "q": "sdxl base"}, {"deleted": "true", "q": "sdxl base"}),
         ({"model_status": "disabled", "sort": "file_size"}, {"model_status": "disabled", "sort": "file_size"}),
     ],

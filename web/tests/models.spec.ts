@@ -137,6 +137,54 @@ test('the model drawer shows both hashes and the file metadata, and copies them'
   await expect(output).toContainText('Wren')
 })
 
+test('an entered author replaces that of the file, which an empty text brings back', async ({
+  page,
+  registry,
+  signIn,
+}) => {
+  const bytes = buildSafetensors(2048, { 'modelspec.author': 'Wren', 'modelspec.license': 'MIT' })
+  const model = await registerModel(registry, `loras/${createUniqueName('said')}.safetensors`, { bytes })
+  await signIn(registry.owner, `/models?model=${model.id}`)
+  const details = page.getByRole('dialog')
+  const facts = details.getByRole('region', { name: 'What it is' })
+  await expect(facts).toContainText('Wrendeclared by the file')
+  await expect(facts).toContainText('MITdeclared by the file')
+  const author = details.getByRole('textbox', { name: 'Author' })
+  for (const [before, entered, shown] of [
+    ['', 'Kaori', 'Kaorientered by a person'],
+    ['Kaori', '', 'Wrendeclared by the file'],
+  ] as const) {
+    await chooseModelAction(page, 'Edit')
+    await expect(author).toHaveValue(before)
+    await author.fill(entered)
+    // By key: the notice of the change before is over the button.
+    await details.getByRole('button', { name: 'Save' }).press('Enter')
+    await expect(facts).toContainText(shown)
+    await expect(facts).toContainText('MITdeclared by the file')
+  }
+})
+
+test('the best matches of a word are first until another order is chosen', async ({ page, registry, signIn }) => {
+  const word = createUniqueName('best')
+  const [inName, inTag] = [`${word}-of-all`, createUniqueName('other')]
+  await registerModel(registry, `loras/${inName}.safetensors`)
+  await registerModel(registry, `loras/${inTag}.safetensors`, { tags: [word] })
+  await signIn(registry.owner, '/models')
+  const order = page.getByRole('combobox', { name: 'Sort' })
+  const names = page.getByRole('gridcell').getByRole('link')
+  await expect(order.getByRole('option', { name: 'Best match' })).toHaveCount(0)
+  await expect(order).toHaveValue('-created_at')
+  await page.getByRole('combobox', { name: 'Search models' }).fill(word)
+  await expect(names).toHaveText([inName, inTag])
+  await expect(order).toHaveValue('best')
+  await order.selectOption('Newest')
+  await expect(names).toHaveText([inTag, inName])
+  await expect(page).toHaveURL(/sort=-created_at/)
+  await order.selectOption('Best match')
+  await expect(names).toHaveText([inName, inTag])
+  await expect(page).not.toHaveURL(/sort=/)
+})
+
 test('a search by hash finds the model, whose drawer tells known hashes from claimed ones', async ({
   page,
   registry,

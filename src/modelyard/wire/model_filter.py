@@ -45,6 +45,8 @@ FacetName = Literal["type", "base", "tag", "state", "by", "is"]
 DEFAULT_FACETS: tuple[FacetName, ...] = ("type", "base", "tag", "state", "by")
 # Exact up to so many models. Beyond, only the newest ones are counted.
 MAX_COUNTED_MODELS = 10_000
+# A list is sorted by its best matches if a search finds fewer models.
+MAX_RANKED_MODELS = 1_000
 # The values of one facet in a response.
 MAX_FACET_VALUES = 50
 
@@ -93,7 +95,18 @@ class ModelConditions(Schema):
 class ModelFilter(ModelConditions):
     """Which models a list contains, and in which order."""
 
-    sort: Sort = Field(default="-created_at", description="`-` for descending.", examples=["display_name"])
+    sort: Sort | None = Field(
+        default=None,
+        description="`-` for descending. Without it, the best matches are first if a search has words and finds fewer "
+        f"than {MAX_RANKED_MODELS:,} models: those with a word in the name, then in the name of the file, a trigger "
+        "word or a tag. Otherwise the newest are first.",
+        examples=["display_name"],
+    )
+
+    @property
+    def order(self) -> Sort:
+        """The order of a list that is not sorted by its best matches."""
+        return self.sort or "-created_at"
 
 
 class FacetQuery(ModelConditions):

@@ -104,9 +104,9 @@ class TeamModels:
         return TeamContext(caller, self.team_id, None)
 
     def list_page(self, page: Page, **filters: Any) -> ModelPage:
-        """Return a page of the models that match the filters."""
+        """Return a page of the models that match the filters, newest first unless they have another ``sort``."""
         with self.database.reading() as session:
-            return list_models(session, self.team, ModelFilter(**filters), page)
+            return list_models(session, self.team, ModelFilter(**{"sort": "-created_at"} | filters), page)
 
     def list_names(self, **filters: Any) -> list[str]:
         """Return the names of all models that match the filters, read by cursor in pages of three."""

@@ -160,6 +160,7 @@ def test_search_models_random_texts_matches_the_plain_meaning(
         assert team_models.list_names(q=q) == newest, q
         assert team_models.list_names(q=q, sort="created_at") == newest[::-1]
         assert team_models.list_names(q=q, sort="display_name") == sorted(newest)
+        assert sorted(team_models.list_names(q=q, sort=None)) == sorted(newest)
         if parse_search(q):
             assert team_models.list_page(Page(1, 1, None), q=q).meta.total_count == len(newest)
 

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from modelyard.wire.models import Model
 
 _SHOWN = 50
-_SORT_HELP = "created_at, display_name, file_size or last_used_at; with a - in front: descending."
+_SORT_HELP = (
+    "created_at, display_name, file_size or last_used_at; with a - in front: descending. Without it: the best matches "
+    "of words, if they are few, else the newest."
+)
 Format = Literal["table", "wide", "csv"]
 
 
@@ -57,7 +60,9 @@ def ls(
         typer.Option("--format", help="Fitted to the terminal, wide with nothing cut, or CSV."),
     ] = "table",
 ) -> None:
-    """List models, newest first. Into a pipe or a file, a table is not cut and has whole ids.
+    """List models, newest first, or the best matches of a search first.
+
+    Into a pipe or a file, a table is not cut and has whole ids.
 
     A question mark after a base model or a trigger word says that it is only claimed or guessed; the column
     base-source says by what.

@@ -55,6 +55,7 @@ ModelName = Annotated[
         autocompletion=complete_model,
     ),
 ]
+NoTriggerWords = Annotated[bool, typer.Option("--no-trigger-words", help="State that it has no trigger words.")]
 ModelNames = Annotated[
     list[str],
     typer.Argument(
@@ -200,9 +201,7 @@ def edit(
     source_url: Annotated[str | None, typer.Option(help="Where it came from; an empty one clears it.")] = None,
     base_model: BaseModelOption = None,
     trigger_words: TriggerWordsOption = None,
-    no_trigger_words: Annotated[
-        bool, typer.Option("--no-trigger-words", help="State that it has no trigger words.")
-    ] = False,
+    no_trigger_words: NoTriggerWords = False,
     label: Annotated[
         list[str] | None,
         typer.Option(help="Set the labels that a machine needs, with one --label for each; an empty one clears them."),

@@ -66,6 +66,9 @@ To = Annotated[
         autocompletion=complete_model,
     ),
 ]
+CleanNames = Annotated[
+    bool, typer.Option("--clean-names", help="Replace an invalid file name with the nearest valid one.")
+]
 AsFolder = Annotated[
     bool, typer.Option("--as-folder", help="Push a folder as one model, without its hidden and empty files.")
 ]
@@ -104,9 +107,7 @@ def push(
     note: Annotated[str | None, typer.Option(help="What is new in this version.")] = None,
     replace: Replace = False,
     new_type: NewType = False,
-    clean_names: Annotated[
-        bool, typer.Option("--clean-names", help="Replace an invalid file name with the nearest valid one.")
-    ] = False,
+    clean_names: CleanNames = False,
     as_folder: AsFolder = False,
     dry_run: DryRun = False,
     limit_rate: LimitRate = None,

@@ -84,12 +84,11 @@ class AsyncRegistry:
         api, self._api = self.api, None
         await api.__aexit__(kind, error, trace)
 
-    async def models(
-        self, query: str = "", *, sort: Sort = "-created_at", deleted: bool = False
-    ) -> AsyncIterator[Model]:
+    async def models(self, query: str = "", *, sort: Sort | None = None, deleted: bool = False) -> AsyncIterator[Model]:
         """Yield the models that match a query such as ``ink type:loras``; pages are loaded when they are needed.
 
-        The query is that of the page's search. ``deleted`` yields those in the trash instead.
+        The query is that of the page's search, whose best matches are first unless ``sort`` is given. ``deleted``
+        yields those in the trash instead.
         """
         async for model in list_all_models(self.api, ModelFilter(q=query or None, sort=sort, deleted=deleted)):
             yield model

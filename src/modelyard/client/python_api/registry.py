@@ -71,10 +71,11 @@ class Registry:
         """
         return self._run(lambda registry: work(registry.api))
 
-    def models(self, query: str = "", *, sort: Sort = "-created_at", deleted: bool = False) -> Iterator[Model]:
+    def models(self, query: str = "", *, sort: Sort | None = None, deleted: bool = False) -> Iterator[Model]:
         """Yield the models that match a query such as ``ink type:loras``; pages are loaded when they are needed.
 
-        The query is that of the page's search. ``deleted`` yields those in the trash instead.
+        The query is that of the page's search, whose best matches are first unless ``sort`` is given. ``deleted``
+        yields those in the trash instead.
 
         Example:
             >>> with Registry() as registry:

@@ -15,6 +15,7 @@ characters, which no search contains, are around it:
 import hashlib
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
+from enum import IntEnum
 from functools import lru_cache
 from string import ascii_uppercase
 from typing import Any, Literal
@@ -114,6 +115,44 @@ def build_digest(key: HiddenKey, folded: str) -> str:
 def build_word_part(folded: str) -> str:
     """Return the part of the searched text that a model with this word has: the word, or the start of a word."""
     return folded if len(folded) >= SHORTEST_PART else START * (SHORTEST_PART - len(folded)) + folded
+
+
+class Place(IntEnum):
+    """Where a model's text has a word; the smaller the better."""
+
+    WORD_OF_NAME, START_IN_NAME, NAME, FILE_NAME, TRIGGER, TAG, ELSEWHERE = range(7)
+
+
+def find_word(searched: str, folded: str) -> Place:
+    """Return the best place at which a searched text has this folded word."""
+    name, path, *entries = searched.split("\n")
+    if folded in name:
+        return _find_in_name(name, folded)
+    if folded in path.rpartition("/")[2]:
+        return Place.FILE_NAME
+    keys: dict[Place, VisibleKey] = {Place.TRIGGER: "trigger", Place.TAG: "tag"}
+    for place, key in keys.items():
+        if any(entry.startswith(_MARKS[key]) and folded in entry for entry in entries):
+            return place
+    return Place.ELSEWHERE
+
+
+def _find_in_name(name: str, folded: str) -> Place:
+    """Return whether a name that contains this text has it as a word, at the start of one, or within one."""
+    best, position = Place.NAME, name.find(folded)
+    while position >= 0:
+        end = position + len(folded)
+        if not _are_inner(name[position - 1 : position], folded[0]):
+            if not _are_inner(folded[-1], name[end : end + 1]):
+                return Place.WORD_OF_NAME
+            best = Place.START_IN_NAME
+        position = name.find(folded, position + 1)
+    return best
+
+
+def _are_inner(one: str, following: str) -> bool:
+    """Return whether two characters, of which either may be absent, belong to one word."""
+    return bool(one and following) and _is_inner(one) and _is_inner(following)
 
 
 def build_type_part(model_type: str) -> str:

@@ -83,13 +83,16 @@ export interface Total {
   isAtLeast: boolean
 }
 
+// One model, in an order for which the registry does not compare all.
+const AS_COUNTED = { sort: '-created_at', per_page: 1 } as const
+
 /** Return the number of models in a list. */
 export function useTotal(asked: ModelQuery): Total | undefined {
   const { sort: _sort, ...filters } = asked
   const { data } = useQuery({
     queryKey: ['models', 'total', filters],
     queryFn: ({ signal }) =>
-      unwrap(api.GET('/api/v1/models', { params: { query: { ...filters, per_page: 1 } }, signal })),
+      unwrap(api.GET('/api/v1/models', { params: { query: { ...filters, ...AS_COUNTED } }, signal })),
     placeholderData: keepPreviousData,
     select: (page) => page.page_meta.total_count ?? undefined,
   })

@@ -49,9 +49,18 @@ function withOldFilters(search: Record<string, unknown>): string {
   return joinTokens([...old.map((text) => ({ text })), ...tokens])
 }
 
+/** The order of a list: the best matches are first unless there are many. */
+export type Order = NonNullable<ModelSearch['sort']> | 'best'
+
+/** Return the order of a list for which none was chosen. */
+export function getDefaultOrder({ q = '', trash }: ModelSearch): Order {
+  const hasWords = splitSearch(q).some(({ key, isNegated, values }) => key === '' && !isNegated && values.length > 0)
+  return hasWords && !trash ? 'best' : '-created_at'
+}
+
 /** Return changed search parameters, without empty and default values. */
 export function withChange(search: ModelSearch, change: { [name in keyof ModelSearch]?: unknown }): ModelSearch {
   const next = modelSearch({ ...search, ...change })
-  if (next.sort === '-created_at') delete next.sort
+  if (next.sort === getDefaultOrder(next)) delete next.sort
   return next
 }

@@ -75,7 +75,7 @@ def choose_query_plan(
     scope = SearchScope(session, team_id, team.creator.id, hash_matches)
     terms = compile_terms(scope, model_filter.search_terms)
     conditions |= {name: term.condition for name, term in terms.items()}
-    order: Columns = (SORT_COLUMNS[model_filter.sort.lstrip("-")], _models.c.id)
+    order: Columns = (SORT_COLUMNS[model_filter.order.lstrip("-")], _models.c.id)
     in_team = build_team_condition(team_id, model_filter)
     by_sort_index = _build_plan(_models, [in_team, *conditions.values()], order, after)
     if model_filter.deleted:
@@ -99,7 +99,7 @@ def choose_query_plan(
 
 def _is_by_creation(model_filter: ModelFilter) -> bool:
     """Return whether the list is sorted by time of creation, ascending or descending."""
-    return model_filter.sort.endswith("created_at")
+    return model_filter.order.endswith("created_at")
 
 
 def _list_type_parts(model_filter: ModelFilter) -> list[ColumnElement[bool]]:

@@ -1,14 +1,23 @@
 """Pages of a model list: numbered ones with a total, or the page after a cursor."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from modelyard.server import revisions
-from modelyard.server.http.paging import Page
-from modelyard.server.models.listing.cursors import build_after_condition, build_cursor_position, parse_cursor_position
+from modelyard.server.http.paging import Page, build_cursor_error
+from modelyard.server.models.listing.best_matches import Match, find_best_matches, list_words, load_matches
+from modelyard.server.models.listing.cursors import (
+    build_after_condition,
+    build_cursor_position,
+    build_match_position,
+    is_match_position,
+    parse_cursor_position,
+    parse_match_position,
+)
 from modelyard.server.models.listing.filters import count_filters
 from modelyard.server.models.listing.index_choice import QueryPlan, choose_query_plan, count_up_to
 from modelyard.server.models.tables import ModelRow
@@ -21,13 +30,16 @@ from modelyard.wire.schemas import PageMeta
 MAX_COUNTED_BY_INDEX = 10_000
 MAX_COUNTED_BY_READING = 1_000
 
+Row = TypeVar("Row")
+
 
 @dataclass(frozen=True)
 class ModelPage:
-    """The models of one page, and its paging metadata."""
+    """The models of one page, its paging metadata, and what builds the cursor position after a model by its index."""
 
     models: list[ModelRow]
     meta: PageMeta
+    build_position: Callable[[int], list[Any]]
 
 
 def list_models(session: Session, team: TeamContext, model_filter: ModelFilter, page: Page) -> ModelPage:
@@ -36,26 +48,51 @@ def list_models(session: Session, team: TeamContext, model_filter: ModelFilter, 
     Raises:
         InvalidRequest: the cursor is malformed, or of a list with another sort.
     """
-    position = None if page.position is None else parse_cursor_position(model_filter.sort, page.position)
-    plan = choose_query_plan(session, team, model_filter, position)
-    descending = model_filter.sort.startswith("-")
+    position, words = page.position, list_words(model_filter)
+    if not words or not (position is None or is_match_position(position)):
+        after = None if position is None else parse_cursor_position(model_filter.order, position)
+        plan = choose_query_plan(session, team, model_filter, after)
+        return _read_in_order(session, team, model_filter, plan, page)
+    plan = choose_query_plan(session, team, model_filter, None)
+    matches = find_best_matches(session, plan, words, None if position is None else parse_match_position(position))
+    if matches is not None:
+        return _read_matches(session, matches, page)
+    if position is not None:
+        raise build_cursor_error()
+    return _read_in_order(session, team, model_filter, plan, page)
+
+
+def _read_in_order(
+    session: Session, team: TeamContext, model_filter: ModelFilter, plan: QueryPlan, page: Page
+) -> ModelPage:
+    """Return a page of what a plan finds, in the plan's order."""
+    descending = model_filter.order.startswith("-")
     query = select(ModelRow).select_from(plan.source).where(*plan.conditions)
     query = query.order_by(*_build_order(plan.order, descending))
     if page.cursor is None:
         rows = list(session.scalars(query.offset(page.offset).limit(page.per_page)))
-        return ModelPage(rows, page.meta(_count_total(session, team, model_filter, plan, page, len(rows))))
-    if plan.after:
-        query = query.where(build_after_condition(plan.order, descending, plan.after))
-    return _read_cursor_page(session, query, model_filter, page)
+        meta = page.meta(_count_total(session, team, model_filter, plan, page, len(rows)))
+    else:
+        if plan.after:
+            query = query.where(build_after_condition(plan.order, descending, plan.after))
+        rows, has_more = _split(list(session.scalars(query.limit(page.per_page + 1))), page)
+        meta = page.cursor_meta(build_cursor_position(rows[-1], model_filter.order) if has_more else None)
+    return ModelPage(rows, meta, lambda index: build_cursor_position(rows[index], model_filter.order))
 
 
-def _read_cursor_page(session: Session, query: Select[ModelRow], model_filter: ModelFilter, page: Page) -> ModelPage:
-    """Return the first page of a query, with a cursor to the next one if there are more rows."""
-    rows = list(session.scalars(query.limit(page.per_page + 1)))
-    has_more = len(rows) > page.per_page
-    rows = rows[: page.per_page]
-    next_position = build_cursor_position(rows[-1], model_filter.sort) if has_more else None
-    return ModelPage(rows, page.cursor_meta(next_position))
+def _read_matches(session: Session, matches: Sequence[Match], page: Page) -> ModelPage:
+    """Return a page of the matches that follow a cursor, or of all, with their exact count."""
+    shown, has_more = _split(matches[page.offset if page.cursor is None else 0 :], page)
+    if page.cursor is None:
+        meta = page.meta(len(matches))
+    else:
+        meta = page.cursor_meta(build_match_position(shown[-1]) if has_more else None)
+    return ModelPage(load_matches(session, shown), meta, lambda index: build_match_position(shown[index]))
+
+
+def _split(rows: Sequence[Row], page: Page) -> tuple[list[Row], bool]:
+    """Return the rows of a page, of the rows that begin with it, and whether more follow."""
+    return list(rows[: page.per_page]), len(rows) > page.per_page
 
 
 def _build_order(columns: tuple[ColumnElement[Any], ...], descending: bool) -> list[ColumnElement[Any]]:

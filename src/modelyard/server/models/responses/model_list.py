@@ -5,7 +5,6 @@ from sqlalchemy.orm import Session
 
 from modelyard.server.database.session import split
 from modelyard.server.http.paging import Page
-from modelyard.server.models.listing.cursors import build_cursor_position
 from modelyard.server.models.listing.pages import list_models
 from modelyard.server.models.listing.suggestions import suggest_search
 from modelyard.server.models.responses.record_parts import (
@@ -33,7 +32,7 @@ def encode_page(session: Session, team: TeamContext, model_filter: ModelFilter, 
     if shown.record_count < len(listed.models):
         if page.cursor is None:
             raise _build_page_too_long(shown.record_count)
-        meta = page.cursor_meta(build_cursor_position(listed.models[shown.record_count - 1], model_filter.sort))
+        meta = page.cursor_meta(listed.build_position(shown.record_count - 1))
     others: dict[str, object] = {"page_meta": meta}
     if (model_filter.q or model_filter.model_type) and not listed.models and page.is_first:
         similar = suggest_search(session, team, model_filter)

@@ -6,11 +6,12 @@ import { ChipLine } from '@/features/models/filters/Chips'
 import { SearchBox } from '@/features/models/filters/SearchBox'
 import { splitSearch } from '@/features/models/filters/searchText'
 import classes from '@/features/models/filters/toolbar.module.css'
-import type { ModelSearch } from '@/features/models/search'
+import { getDefaultOrder, type Order } from '@/features/models/search'
 import { useChangeSearch, useModelSearch } from '@/features/models/useModelSearch'
 
 // In the order in which people see them.
-const SORT_LABELS: Record<NonNullable<ModelSearch['sort']>, string> = {
+const SORT_LABELS: Record<Order, string> = {
+  best: 'Best match',
   '-created_at': 'Newest',
   created_at: 'Oldest',
   display_name: 'Name, A to Z',
@@ -32,6 +33,7 @@ export function Toolbar({ error, onFilters }: ToolbarProps) {
   const search = useModelSearch()
   const go = useChangeSearch()
   const q = search.q ?? ''
+  const defaultOrder = getDefaultOrder(search)
   const filterCount = splitSearch(q).filter(({ key, values }) => key !== '' && values.length > 0).length
   return (
     <div className={classes.toolbar}>
@@ -52,8 +54,8 @@ export function Toolbar({ error, onFilters }: ToolbarProps) {
         <NativeSelect
           aria-label="Sort"
           leftSection={<IconArrowsSort size={14} aria-hidden />}
-          data={SORT_OPTIONS}
-          value={search.sort ?? '-created_at'}
+          data={SORT_OPTIONS.filter(({ value }) => value !== 'best' || defaultOrder === 'best')}
+          value={search.sort ?? defaultOrder}
           onChange={(event) => go({ sort: event.currentTarget.value })}
         />
         {!search.trash && (

@@ -6,7 +6,7 @@ import type { ModelListProps } from '@/features/models/list/listProps'
 import type { RowKind } from '@/features/models/list/ModelRow'
 import classes from '@/features/models/list/table.module.css'
 import boxes from '@/features/models/models.module.css'
-import type { ModelSearch } from '@/features/models/search'
+import { getDefaultOrder, type ModelSearch } from '@/features/models/search'
 import { useChangeSearch, useModelSearch } from '@/features/models/useModelSearch'
 
 export function TableHead({ kind, rows, selection, mayMark, hasMarks }: ModelListProps & { kind: RowKind }) {
@@ -89,7 +89,8 @@ const FIRST_ORDER: Record<SortColumn, NonNullable<ModelSearch['sort']>> = {
 }
 
 function SortHeader({ by, className, children }: { by: SortColumn; className?: string | undefined; children: string }) {
-  const { sort = '-created_at' } = useModelSearch()
+  const search = useModelSearch()
+  const { sort = getDefaultOrder(search) } = search
   const go = useChangeSearch()
   const isUp = sort === by
   const isDown = sort === `-${by}`
