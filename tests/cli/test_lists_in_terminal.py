@@ -1,8 +1,10 @@
-"""Lists in a real pseudo-terminal: no row is wider than it."""
+"""Lists and results in a real pseudo-terminal: no row is wider than it."""
 
 import csv
 import json
 import re
+from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -48,6 +50,23 @@ def test_ls_in_terminal_fits_its_width_and_its_ids_are_usable(listed: Command, c
     assert len(rows) == 3
     for row in rows:
         assert listed("show", row.split()[-1]).code == 0
+
+
+@pytest.mark.parametrize("columns", WIDTHS)
+def test_lines_about_pushed_files_fit_the_terminal_and_are_whole_in_a_pipe(
+    monkeypatch: pytest.MonkeyPatch, server: Server, modelyard: Command, tmp_path: Path, columns: int
+) -> None:
+    in_pipe = sign_in(monkeypatch, server.new_team(), modelyard)
+    for number, name in enumerate(NAMES):
+        write_model_file(tmp_path / "loras" / f"{name}.safetensors", seed=number)
+    shown = run_in_terminal("push", tmp_path, columns=columns)
+    assert shown.code == 0, shown.raw
+    lines = [row for row in shown.rows if row.startswith("registered")]
+    assert len(lines) == 3
+    assert max(map(count_columns, lines)) <= columns
+    again = [line.split() for line in in_pipe("push", tmp_path).out.splitlines()]
+    assert {words[2] for words in again} == {f"models/loras/{name}.safetensors" for name in NAMES}
+    assert all(UUID(words[-1]) for words in again)
 
 
 @pytest.mark.parametrize("columns", WIDTHS[:2])

@@ -238,6 +238,9 @@ test('an edit saves only changed fields, shows in the list, and can be undone', 
   await expect(details.getByRole('heading', { name: `${word} of the house` })).toBeVisible()
   // A notice under the mouse stays.
   await page.getByText('Saved.').hover()
+  const notice = await page.locator('.mantine-Notification-root').boundingBox()
+  const drawer = await details.boundingBox()
+  expect((notice?.x ?? 0) + (notice?.width ?? 0)).toBeLessThanOrEqual(drawer?.x ?? 0)
   const saved = await registry.call<Record<string, unknown>>(registry.owner, 'GET', `/models/${model.id}`)
   expect(saved).toMatchObject({ tags: ['old', 'night'], license: 'CC-BY-4.0', model_path: `loras/${word}.safetensors` })
   await details.getByRole('button', { name: 'Close' }).click()

@@ -30,7 +30,7 @@ onIdentityChange(() => loaded?.notifications.clean())
 
 export function Notices() {
   const NoticeArea = useSyncExternalStore(onLoaded, () => loaded?.Notifications)
-  return NoticeArea && <NoticeArea position="bottom-right" />
+  return NoticeArea && <NoticeArea position="bottom-left" />
 }
 
 function onLoaded(listener: () => void): () => void {

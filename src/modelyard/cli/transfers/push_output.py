@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from modelyard.cli.terminal.formatting import escape_unprintable, format_model_path, format_size, shorten_path
+from modelyard.cli.terminal.formatting import (
+    count_columns,
+    escape_unprintable,
+    format_model_path,
+    format_size,
+    shorten_path,
+)
+from modelyard.cli.terminal.table import cut_path
 from modelyard.cli.transfers.ignored_fields import describe_ignored
 from modelyard.cli.transfers.summary import format_summary
 from modelyard.comfyui.quoting import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from uuid import UUID
 
     from modelyard.cli.terminal.terminal import Terminal
     from modelyard.client.transfers.collect import PushRequest, RejectedFile
@@ -19,6 +27,8 @@ if TYPE_CHECKING:
 
 # In the order of the summary.
 _OUTCOMES = ("registered", "new version", "already there", "refused", "failed")
+# A path is not cut further, even if a line is wider than the terminal then.
+_MIN_PATH_WIDTH = 12
 
 
 def report_rejected(terminal: Terminal, selected: Sequence[PushRequest | RejectedFile]) -> list[PushFailed]:
@@ -61,9 +71,19 @@ def print_result(terminal: Terminal, result: PushResult) -> None:
             state = "" if status == "current" else f", {status}"
             shown = ", with picture" if picture is not None and picture.error is None else ""
             files = f", {counted(model.file_count, 'file')}" if model.file_count and version == model.version else ""
-            path = format_model_path(model.model_path)
-            line = f"{outcome}  {path}  {format_size(size)}{files}{number}{state}{shown}  {model.id}"
+            facts = f"{format_size(size)}{files}{number}{state}{shown}"
+            line = _format_line(outcome, format_model_path(model.model_path), facts, model.id, terminal.output.width)
             terminal.output.answer(document=None, lines=[line], quiet=[str(model.id)])
+
+
+def _format_line(outcome: str, model_path: str, facts: str, model_id: UUID, width: int | None) -> str:
+    """Return one line about a pushed file; in a terminal that is too narrow without the id, and with the path cut."""
+    path = escape_unprintable(model_path)
+    whole = f"{outcome}  {path}  {facts}  {model_id}"
+    if width is None or count_columns(whole) <= width:
+        return whole
+    room = width - count_columns(f"{outcome}    {facts}")
+    return f"{outcome}  {cut_path(path, max(_MIN_PATH_WIDTH, room))}  {facts}"
 
 
 def _describe_same_version(terminal: Terminal, result: PushSucceeded) -> str:
