@@ -42,15 +42,17 @@ def run_scripted_server(responses: Responses) -> Iterator[str]:
             if responses.is_held:
                 responses.may_close.wait(PATIENCE_SECONDS)
 
-        do_GET = do_POST = do_PUT = respond  # noqa: N815 - names that the standard library looks for
+        do_GET = do_POST = do_PUT = do_DELETE = respond  # noqa: N815 - names that the standard library looks for
 
         def log_message(self, *arguments: object) -> None: ...
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    responses.may_close.set()
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        responses.may_close.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()

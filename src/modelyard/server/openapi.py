@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from modelyard.server.http.problems import answers
+from modelyard.server.http.unknown_parameters import SOURCE_OPERATIONS
 from modelyard.wire import problems
 from modelyard.wire.agents.values import AgentStatus, ModelState, SyncPhase
 from modelyard.wire.credentials import Access, KeyStatus, Kind
@@ -162,6 +163,8 @@ def _add_common_problems(method: str, operation: dict[str, Any]) -> None:
     if "application/json" in operation.get("requestBody", {}).get("content", {}):
         kinds += [problems.MalformedJson, problems.RequestStalled, problems.BodyTooLarge]
         kinds += [problems.UnsupportedMediaType, problems.InvalidRequest]
+    elif "operation" not in operation["tags"] and operation["operationId"] not in SOURCE_OPERATIONS:
+        kinds.append(problems.InvalidRequest)
     if method != "get":
         kinds.append(problems.StorageFull)
     responses: dict[str, Any] = {

@@ -18,6 +18,7 @@ from modelyard.server.http.execution.dependencies import DependencyPlan
 from modelyard.server.http.execution.json_size import build_json_limits
 from modelyard.server.http.json_body import BodyBudget, BodyLimits, read_json_body
 from modelyard.server.http.operation_limiter import OperationLimiter
+from modelyard.server.http.unknown_parameters import SOURCE_OPERATIONS, build_parameter_check
 
 API_PREFIX = "/api/v1"
 
@@ -54,9 +55,14 @@ def receives_file_lists(operation: Operation) -> Operation:
 class ApiRoute(APIRoute):
     """A route that checks its dependencies, and so the caller's permissions, before it reads the body.
 
+    Between them it refuses query parameters that the operation does not have, unless clients of another API or protocol
+    may send more.
+
     The framework alone would read and parse the body first, even of an unauthenticated client. Operations that are not
     ``async`` run in threads that are limited per account (``OperationLimiter``); writing ones have their own threads.
     """
+
+    refuses_unknown_parameters = True
 
     def get_route_handler(self) -> Handler:
         """Return the framework's handler for a copy of this route that reads the body last and limits the operation.
@@ -65,6 +71,8 @@ class ApiRoute(APIRoute):
         """
         # Copies: the document is made from the route as it was declared.
         planned, handled = copy(self.dependant), copy(self)
+        if self.refuses_unknown_parameters and get_operation_id(self) not in SOURCE_OPERATIONS:
+            planned.dependencies = [*planned.dependencies, build_parameter_check(self.dependant)]
         if self.body_field is not None:
             handled.body_field = None
             planned.body_params = []

@@ -21,7 +21,12 @@ _WRONG_TOKEN = "Invalid credentials in Authorization header"  # noqa: S105 - a m
 
 
 class HubRoute(ApiRoute):
-    """A route whose problems have the headers ``X-Error-Code`` and ``X-Error-Message``."""
+    """A route whose problems have the headers ``X-Error-Code`` and ``X-Error-Message``.
+
+    It takes unknown query parameters: clients send those of all kinds of repositories.
+    """
+
+    refuses_unknown_parameters = False
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler of the API's routes, with problems as responses that have these headers."""
