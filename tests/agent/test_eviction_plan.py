@@ -74,7 +74,9 @@ def test_plan_evicts_least_recently_used_model_and_says_why() -> None:
         "no budget",
     ],
 )
-def test_plan_evicts_only_what_it_may(facts: EvictionFacts, not_held: dict[UUID, str]) -> None:
+def test_plan_returns_which_models_are_not_held_and_whether_they_were_evicted(
+    facts: EvictionFacts, not_held: dict[UUID, str]
+) -> None:
     assert list_not_held(plan_evictions(MODELS, OLD, facts)) == not_held
 
 

@@ -60,7 +60,9 @@ def test_install_again_removes_files_of_the_earlier_version_and_keeps_those_of_t
     assert (folder / "web" / "modelyard.js").read_bytes() == files["web/modelyard.js"].read_bytes()
 
 
-def test_remove_leaves_nothing_but_files_of_the_user(comfyui: Path, files: dict[str, Path]) -> None:
+def test_remove_keeps_files_of_the_user_and_without_them_deletes_the_folder(
+    comfyui: Path, files: dict[str, Path]
+) -> None:
     assert remove_extension(comfyui, files) is None
     folder = install_extension(comfyui, files, ADDRESS)
     (folder / "mine.txt").write_text("mine")

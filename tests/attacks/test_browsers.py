@@ -128,7 +128,7 @@ def test_request_any_path_spelling_requires_sign_in(registry: Harness) -> None:
                 assert response.status_code in (401, 404, 405), (variant, path, response.text)
 
 
-def test_request_with_two_credentials_is_refused(registry: Harness) -> None:
+def test_request_with_two_authorization_headers_returns_400_or_401(registry: Harness) -> None:
     token = f"Bearer {registry.owner.token}"
     for second in (token, "Bearer sk-x", "Basic eDp5"):
         headers = [("Authorization", token), ("Authorization", second), ("X-Team-ID", registry.team_id)]

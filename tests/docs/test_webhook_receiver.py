@@ -53,7 +53,9 @@ def send(url: str, moment: datetime, secret: str = SECRET) -> int:
     return wait_until(post)
 
 
-def test_receiver_of_the_guide_takes_signed_requests_once_and_refuses_others(receiver: tuple[str, Path]) -> None:
+def test_receiver_of_the_guide_handles_a_repeat_once_and_returns_400_for_another_secret_or_an_old_time(
+    receiver: tuple[str, Path],
+) -> None:
     url, output = receiver
     moment = datetime.now(UTC)
     assert send(url, moment) == 204

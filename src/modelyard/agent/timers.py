@@ -33,7 +33,10 @@ class HeartbeatTimer:
         self._requested.set()
 
     async def wait_until_due(self) -> None:
-        """Wait until a heartbeat is due, also if one is requested meanwhile; the caller records its outcome."""
+        """Wait until a heartbeat is due; a request meanwhile can make it due earlier.
+
+        Sends and records nothing: the caller sends the heartbeat and records its outcome in the schedule.
+        """
         while True:
             await wait_for_event(self._requested, self.schedule.get_wait(time.monotonic()))
             if self.schedule.get_wait(time.monotonic()) == 0:

@@ -109,7 +109,11 @@ def _create_first_team(resources: Resources) -> FirstLogin | None:
 
 
 def _print_first_login(settings: Settings, login: FirstLogin | None, *, port: int) -> None:
-    """Print the login of the first start, if there is one; the password only if it was generated."""
+    """Print the login of the first start, if there is one, with the registry's address and the team's id.
+
+    The password is printed only if it was generated. Where the registry keeps data in its own folder, the folder is
+    printed, and who can read it. Standard output is flushed.
+    """
     if login is None:
         return
     shown = login.password or "(from MODELYARD_OWNER_PASSWORD)"

@@ -162,7 +162,7 @@ def test_source_checks_source_that_limits_requests_is_asked_again_after_its_paus
     assert get_newer(owner, model_id) is not None
 
 
-def test_source_checks_source_that_never_answers_is_given_up_and_others_are_checked(
+def test_source_checks_source_that_always_returns_429_is_given_up_and_others_are_checked(
     stopped: Stopped, fakes: FakeSources
 ) -> None:
     owner = stopped.owner

@@ -28,7 +28,7 @@ def test_change_one_field_leaves_the_others(team: ApiCaller) -> None:
 
 
 @pytest.mark.parametrize("field", ["display_name", "model_type", "model_path", "model_status"])
-def test_change_source_api_field_to_null_returns_422(team: ApiCaller, field: str) -> None:
+def test_change_name_type_path_or_status_to_null_returns_422(team: ApiCaller, field: str) -> None:
     model_id = team.register(CONTENT)
     refused = team.put(f"/models/{model_id}", **{field: None})
     assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, field)

@@ -62,7 +62,9 @@ def test_object_written_to_presigned_key_after_verification_is_not_served_and_re
     assert list_purposes(overwritable) == {"verified"}
 
 
-def test_verify_wrong_hash_in_overwritable_store_leaves_no_copy(overwritable: UnverifiedTeam) -> None:
+def test_verify_wrong_hash_in_overwritable_store_fails_and_no_copy_is_left_after_collection(
+    overwritable: UnverifiedTeam,
+) -> None:
     model_id = overwritable.register_wrong_hash()
     overwritable.verify()
     assert overwritable.state(model_id) == "failed"

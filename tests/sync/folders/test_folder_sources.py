@@ -185,7 +185,7 @@ class EndlessFiles(ListedFiles):
         )
 
 
-async def test_load_lists_of_endless_empty_pages_is_refused(lists: FolderLists) -> None:
+async def test_load_lists_of_endless_empty_pages_returns_a_reason(lists: FolderLists) -> None:
     entry = build_folder_entry(FILES)
 
     [reason] = (await FolderSources(EndlessFiles(is_empty=True), lists).load_lists([entry])).values()
@@ -193,7 +193,7 @@ async def test_load_lists_of_endless_empty_pages_is_refused(lists: FolderLists) 
     assert isinstance(reason, str)
 
 
-async def test_get_url_of_endless_pages_says_that_the_file_is_missing(lists: FolderLists) -> None:
+async def test_get_url_of_endless_pages_raises_not_placed(lists: FolderLists) -> None:
     entry = build_folder_entry(FILES)
     listed = await FolderSources(ListedFiles(FILES), lists).load_lists([entry])
     [desired] = build_desired_state([entry], folder_files=listed).models

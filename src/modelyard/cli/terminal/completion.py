@@ -43,7 +43,10 @@ def complete_model(context: typer.Context, incomplete: str) -> list[str]:
     words = re.findall(r"\w+", incomplete.rpartition("/")[2])[:8]
 
     async def load(registry: RegistryApi) -> list[str]:
-        """Return names of the newest models that have these words."""
+        """Request the ``_LOADED`` newest models that match the words, and return their paths.
+
+        Their file names are before them if the text may be one: if it is not empty and has no slash.
+        """
         from modelyard.client.api.paging import Paging
         from modelyard.wire.model_filter import ModelFilter
 

@@ -129,14 +129,15 @@ async def list_file_pages(
 async def get_model_versions(
     registry: RegistryApi, numbers: Iterable[tuple[UUID, int]]
 ) -> dict[tuple[UUID, int], Model]:
-    """Return the records of models with the content of these versions; models and versions in the trash are left out.
+    """Request the records of models, and return each with the content of a version of it, by id and number.
 
-    Current versions share requests, others need one each.
+    What the registry does not find, such as what is in the trash, is left out. The models' records share requests; a
+    version that is not the current one needs one more.
     """
     calls, requests = BatchedCalls(registry), asyncio.Semaphore(_REQUESTS_AT_ONCE)
 
     async def get_version(model_id: UUID, number: int) -> Model | None:
-        """Return the record with the content of a version; None if it is in the trash."""
+        """Return the model's record with the content of a version; None if the registry does not find either."""
         try:
             model = await calls.get_model(model_id)
             if model.version == number:

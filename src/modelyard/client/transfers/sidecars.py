@@ -170,7 +170,10 @@ def _get_author(document: dict[str, Any]) -> str | None:
 
 
 def _get_trigger_words(document: dict[str, Any]) -> list[str]:
-    """Return the trigger words: those of the document, or else those that LoRA Manager got from Civitai."""
+    """Return the trigger words: those of the document, or else those that LoRA Manager got from Civitai.
+
+    At most ``MAX_SIDECAR_WORDS``, each cleaned and truncated; entries that are no text, or blank, are left out.
+    """
     civitai = document.get("civitai")
     for source in (document, civitai if isinstance(civitai, dict) else {}):
         words = source.get("trainedWords")

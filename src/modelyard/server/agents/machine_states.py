@@ -88,10 +88,17 @@ def find_absence(agent: Machine, moment: datetime, refusal: str | None) -> str |
 def explain_replica(
     agent: Machine, absence: str | None, reported: tuple[str, str | None] | None, *, is_damaged: bool
 ) -> str | None:
-    """Return the reason for the state of a replica: the machine's, or why the machine does not go on.
+    """Return why a replica is in its state; None if nothing explains it.
 
-    ``absence`` is that of ``find_absence``. ``reported`` has the stored state and its reason, None if the machine has
-    not reported the model; ``is_damaged`` says that the registry's copy of the content is.
+    A state in which the machine has nothing left to do keeps the reason that the machine reported. For any other, the
+    first of these that is known: that the machine is offline or paused, the reported reason, that the content in the
+    registry is damaged, and, of a model that was not reported, what the machine does instead.
+
+    Args:
+        agent: the machine.
+        absence: the result of ``find_absence``.
+        reported: the stored state and its reason; None if the machine has not reported the model.
+        is_damaged: whether the registry's copy of the content is damaged.
     """
     state, reason = reported or (None, None)
     if state is not None and state not in _UNFINISHED:

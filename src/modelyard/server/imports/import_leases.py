@@ -48,7 +48,9 @@ def lease_next_import(
     *,
     may_convert: bool = True,
 ) -> LeasedImport | None:
-    """Lease the next import; None if none is due, or all that are wait at a limit.
+    """Give the next import a lease for ``life``, and mark it as running; None if none may run now.
+
+    None may if no import is due, if all that are wait at a limit, or if other workers have locked their rows.
 
     The person and team with the fewest running imports come first, then those whose last import ended the longest time
     ago; of one account, those with the fewest failed tries, then the oldest. ``fits`` and ``may_convert`` tell what the

@@ -258,7 +258,9 @@ class _Window:
         self._bytes = b""
 
     def iterate(self, start: int, length: int) -> Iterator[bytes]:
-        """Yield ``length`` bytes from ``start`` in pieces.
+        """Yield ``length`` bytes from ``start`` in pieces; where the window ends, read and keep the next one.
+
+        ``raise_if_stopped`` is called before each read.
 
         Raises:
             ConversionRefused: the source ended early.

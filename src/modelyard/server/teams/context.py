@@ -174,10 +174,12 @@ def require_permission(operation: Operation) -> Any:
 def resolve_team_context(session: Session, identity: Identity, token: str, team_headers: list[str]) -> TeamContext:
     """Authenticate a token and return its caller, team and role. Permissions are not checked: see ``check_permission``.
 
-    ``team_headers`` are the values of ``X-Team-ID``: they choose among a user's teams and are ignored for keys.
+    ``team_headers`` are the values of ``X-Team-ID``: they choose among a user's teams and are ignored for keys. The use
+    of a key is noted in memory, and written later.
 
     Raises:
-        Unauthenticated: the token is unknown, expired or revoked, or its team was deleted.
+        Unauthenticated: see ``authenticate``; or the team of a key was deleted, or the user of a signed-in device has
+            left it.
         TeamHeaderMissing: a user sent no team.
         TeamHeaderMalformed: a user sent two values, or one that is no UUID.
         NotAMember: the user is no member of that team, or the team does not exist.

@@ -61,9 +61,11 @@ class Reinspector:
             return bool(self._load_batch(session))
 
     def inspect_next(self) -> bool:
-        """Inspect one batch of a team's files; return False if none is due.
+        """Inspect one batch of a team's files and store their metadata; return False if none is due.
 
-        A file that cannot be read is tried again after ``RETRY_PAUSE``.
+        Marks the files as inspected, and increments the team's revision. A file that is refused now is logged, and
+        keeps its metadata. One that cannot be read, or whose sandbox failed, is logged, and marked to be tried again
+        after ``RETRY_PAUSE``.
 
         Raises:
             StoreUnavailable: the store does not answer at all.

@@ -1,4 +1,4 @@
-"""The hashes of files that a scan has found: from the index, or by reading them."""
+"""``FileHashes``, which gets the hashes of the files of one scan, from the index or by reading; ``ScanOptions``."""
 
 import threading
 from collections.abc import Callable
@@ -32,10 +32,10 @@ class FileHashes:
         self._by_inode: dict[tuple[int, int], str] = {}
 
     def add_hash(self, file: FolderEntry) -> FolderEntry:
-        """Return the entry with its hash, from the index or by reading the file; unreadable files get a reason.
+        """Return the entry with its hash, from the index or by reading the file and adding its hash to the index.
 
-        A hash that is not from the index is added to it. Entries other than files and links to files are returned
-        unchanged.
+        A file that cannot be read gets the kind ``unreadable`` and a reason. Entries other than files and links to
+        files are returned unchanged.
         """
         is_linked = file.kind == "link" and file.link is not None
         if file.kind != "file" and not is_linked:

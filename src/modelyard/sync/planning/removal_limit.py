@@ -42,7 +42,10 @@ def hold_removals(removals: tuple[Remove, ...], placed_count: int, recent_count:
 
 
 def _summarize(removals: tuple[Remove, ...], placed_count: int, recent_count: int) -> str:
-    """Return a sentence with the number and size of the removals and of those within the last hour."""
+    """Return a sentence with the number and total size of the held removals, and how many files are placed.
+
+    It also has the number of removals within the last hour, if there were any.
+    """
     size = in_bytes(sum(removal.placement.size for removal in removals))
     verb = "is" if len(removals) == 1 else "are"
     current = f"{len(removals)} of the {placed_count} files that were placed here ({size}) {verb} not desired any more"

@@ -67,10 +67,12 @@ def parse_time_condition(value: str) -> TimeRange:
 
 
 def parse_age(value: str) -> timedelta:
-    """Return the time that a value such as ``90d``, ``12w`` or ``1y`` means; a number alone is days.
+    """Return the duration of a value in days, weeks or years, such as ``90d``, ``12w`` or ``1y``.
+
+    A number without a unit is in days; a year has 365 days.
 
     Raises:
-        ValueError: it has no such form, or is more than 100 years.
+        ValueError: it has no such form, or is less than a day or more than ``MAX_AGE_DAYS``.
     """
     match = _AGE.fullmatch(value.lower())
     if match is None:

@@ -1,4 +1,8 @@
-"""Checks of untrusted JSON that bound its cost before a parser builds objects from it."""
+"""Limits for the size and depth of untrusted JSON, and hooks for ``json.loads`` that make it stricter.
+
+``check_size`` checks the text before it is parsed. The hooks refuse repeated keys, NaN and infinities, and integers of
+thousands of digits.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -36,7 +40,7 @@ def check_size(document: bytes, limits: JsonLimits) -> None:
     Whether a closing bracket is of the same kind as its opening one is left to the parser.
 
     Raises:
-        JsonRejected: it has too many values, or its brackets do not match or nest too deep.
+        JsonRejected: it has too many quotes, brackets or separators, or its brackets do not match or nest too deep.
     """
     _extract_brackets(document[:FIRST_BYTES], limits)
     brackets = _extract_brackets(document, limits)
@@ -52,7 +56,7 @@ def _extract_brackets(document: bytes, limits: JsonLimits) -> bytes:
     """Return the brackets of a document, or of its first bytes, outside its strings; braces become brackets.
 
     Raises:
-        JsonRejected: it has too many values.
+        JsonRejected: it has too many quotes, brackets or separators.
     """
     structure = _extract_structure(document, 2 * (limits.brackets + limits.separators + 1))
     brackets = structure.translate(_BRACES_TO_BRACKETS, b",:")
@@ -67,7 +71,7 @@ def _extract_structure(document: bytes, most_quotes: int) -> bytes:
     """Return the brackets, commas and colons of a document outside its strings.
 
     Raises:
-        JsonRejected: so many quotes are more than belong to so few values.
+        JsonRejected: more than ``most_quotes`` quotes are left, without escaped ones and pairs side by side.
     """
     # Without escaped backslashes and escaped quotes, every second piece between quotes lies outside of strings.
     plain = document.replace(b"\\\\", b"").replace(b'\\"', b"")
@@ -81,7 +85,7 @@ def _extract_structure(document: bytes, most_quotes: int) -> bytes:
 
 
 def build_unique_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Build an object from pairs with distinct keys: an ``object_pairs_hook``.
+    """Build an object from pairs with distinct keys, as the ``object_pairs_hook`` of ``json.loads``.
 
     Raises:
         JsonRejected: a key occurs twice.
@@ -93,15 +97,15 @@ def build_unique_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def reject_constant(name: str) -> Any:
-    """Raise ``JsonRejected`` for NaN and the infinities: a ``parse_constant``."""
+    """Raise ``JsonRejected`` for NaN or an infinity, as the ``parse_constant`` of ``json.loads``."""
     raise JsonRejected(f"{name} is no JSON number")
 
 
 def parse_integer(digits: str) -> int:
-    """Parse an integer: a ``parse_int``; one of more digits than 64 bits need becomes 2**64, with its sign.
+    """Parse an integer, as the ``parse_int`` of ``json.loads``; one of more than 20 characters becomes 2**64 or -2**64.
 
-    So it is not converted, and the field that has it is refused with the range of its values. As a function in Python,
-    it lets other threads run between the numbers of a long list.
+    Such a number is not converted, which is slow, and the field that has it is refused with the range of its values.
+    As a function in Python, this lets other threads run between the numbers of a long list.
 
     Raises:
         JsonRejected: it has thousands of digits.
@@ -114,5 +118,5 @@ def parse_integer(digits: str) -> int:
 
 
 def parse_float(digits: str) -> float:
-    """Parse a number with a fraction or an exponent: a ``parse_float`` that lets other threads run."""
+    """Parse a number with a fraction or an exponent, as a ``parse_float`` that lets other threads run."""
     return float(digits)

@@ -71,7 +71,10 @@ class _Worker:
         threading.Thread(target=self._run, name="operation", daemon=True).start()
 
     def _run(self) -> None:
-        """Run functions until None comes instead of one."""
+        """Run the functions of the queue one after the other, and send each result to its event loop.
+
+        Ends at a None in the queue, or if the event loop of a result is closed.
+        """
         while (call := self.calls.get()) is not None:
             context, operation, ended = call
             result: Any = None

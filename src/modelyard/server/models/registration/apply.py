@@ -258,10 +258,14 @@ def _record_verified(session: Session, team: TeamContext, model_id: UUID, model_
 
 
 def _add_version(session: Session, team: TeamContext, registration: Registration, model: ModelRow) -> None:
-    """Insert the next version of a model; it is current at once if its content is verified, else pending.
+    """Insert the next version of a model and its files; it is current at once if its content is verified, else pending.
+
+    Marks the uploads as registered, increments the team's revision, adds to its stored bytes, and records audit events.
+    Verified content also repairs the team's damaged versions that have it. The model's row shows the new version if
+    it is current, or if none was.
 
     Raises:
-        UploadUsed, UploadIncomplete, IntegrityError: see ``apply_registration``.
+        UploadUsed, UploadIncomplete, NotAModelFile, IntegrityError: see ``apply_registration``.
     """
     new = registration.new
     used = _use_content(session, team, registration, model.id)

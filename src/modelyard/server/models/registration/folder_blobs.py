@@ -216,7 +216,10 @@ def insert_folder_files(session: Session, blobs: FolderBlobs, model_id: UUID, nu
 
 
 def replace_folder_files(session: Session, blobs: FolderBlobs, model_id: UUID, number: int) -> None:
-    """Give the files of a version the blobs of a new upload of the same folder."""
+    """Update the rows of a version's files with the blobs, metadata and positions of a new upload of the same folder.
+
+    The session is flushed first. The rows are found by their paths; other columns stay.
+    """
     version = {"model_id": model_id, "number": number}
     changed = ("position", "blob_id", "facts")
     session.flush()

@@ -1,4 +1,7 @@
-"""Label sets: a sorted list of labels stored as one string, so that the database can compare and group by it."""
+"""Compare the labels that models require with those that machines have.
+
+Both are stored as label sets: the sorted labels in one string, so that the database can compare and group by it.
+"""
 
 from collections.abc import Iterable
 from functools import reduce

@@ -16,9 +16,10 @@ from modelyard.server.models.versions.previews import copy_shown_preview
 
 
 def promote_if_pending(session: Session, model: ModelRow, version: ModelVersionRow, actor: audit.Actor) -> None:
-    """Make a verified version current if it is the model's pending one; a superseded version stays what it is.
+    """Make a version current if it is verified and the model's pending one; otherwise do nothing.
 
-    Recorded in the audit log unless it is the model's first current version. The caller increments the team's revision.
+    See ``promote_version`` for what is written. Recorded in the audit log unless it is the model's first current
+    version. The caller increments the team's revision.
     """
     if version.verification != "verified" or version.number != model.pending_version:
         return
@@ -30,10 +31,12 @@ def promote_if_pending(session: Session, model: ModelRow, version: ModelVersionR
 
 
 def promote_version(session: Session, model: ModelRow, version: ModelVersionRow) -> None:
-    """Make a verified version the current one, which supersedes the pending one.
+    """Make a verified version the current one, and leave no version pending.
 
-    Machines get it from the next revision on; what they have reported about the model before does not count any more.
-    The caller records the audit event and increments the team's revision.
+    Updates the model's history of versions, its row and its times. If another version was current, sets the time from
+    which that one is kept, deletes what machines have reported about the model (but for machines on which another
+    version is pinned), and updates the counts of ready replicas. The caller holds the team's write lock, records the
+    audit event, and increments the team's revision, with which machines get the version.
     """
     previous = model.current_version
     if previous is not None:
@@ -52,7 +55,8 @@ def promote_version(session: Session, model: ModelRow, version: ModelVersionRow)
 def update_shown_content(session: Session, model: ModelRow) -> None:
     """Copy the content of the version that the model's record shows into its row, and count a change of the record.
 
-    What its source has that is newer was compared with this content, so it ends with another one.
+    Details and the preview that follow from the content are set too. If the content has another hash than before, the
+    note that the model's source has something newer is deleted: it was compared with the content before.
     """
     version = find_shown_version(session, model)
     if version.file_hash != model.file_hash:

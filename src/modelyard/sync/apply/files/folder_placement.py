@@ -174,12 +174,16 @@ class FolderPlacer:
         self.machine.journal.delete_placements([placement])
 
     def _exchange_owned(self, staged: StagedFolder, desired: DesiredModel, target: Target, owned: _OwnedFolder) -> None:
-        """Exchange a staged folder with the owned one, and confirm its row; after a failure the old row is restored.
+        """Exchange the names of a staged folder and the owned one, then move the owned one to the trash.
 
-        If the exchange could not be undone, the intent stays, and the next scan finds which folder has the name.
+        Records an intent in the journal before the exchange and confirms it after, with the hashes of the files in the
+        index. If the exchange fails and the old folder has its name, the old row is restored. Otherwise the intent
+        stays, and the next scan finds which folder has the name.
 
         Raises:
-            ExchangeUnsupported: the file system cannot exchange names.
+            NotPlaced: the staged folder or the owned one has changed, or the names could not be exchanged.
+            ExchangeUnsupported: the file system cannot exchange names; the old folder and its row are as before.
+            OSError, ReadStopped: see ``FolderPlacer``.
         """
         staged.check_unchanged(self.stopped)
         row = self._record_intent(staged, desired, target, owned.placement)

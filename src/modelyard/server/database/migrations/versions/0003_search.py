@@ -138,7 +138,7 @@ def _index_models() -> None:
 
 
 def _describe_tags() -> None:
-    """The filter by tag reads its index in the order of the newest, so each tag knows when its model was made."""
+    """Add to each tag when its model was created and whether it is deleted, for an index in the order of the newest."""
     with op.batch_alter_table("model_tags", schema=None) as batch_op:
         batch_op.drop_index("ix_model_tags_team_id_tag")
         batch_op.add_column(sa.Column("created_at", base.UtcTime(timezone=True), nullable=True))
