@@ -27,9 +27,11 @@ def collect_garbage(
 ) -> CollectionResult:
     """Remove what has expired and what nothing references, or only count it if ``options.is_dry``; log the result.
 
-    May run while requests are served and beside another run, and may be interrupted anywhere. A team whose rows cannot
-    be removed is counted and left out, so that it does not keep the garbage of the others. The result is not complete
-    if ``may_continue`` has returned False, or if the store does not answer: what is left is found by the next run.
+    In this order: the trash, versions past their retention, expired uploads, unused blobs and pictures, and the objects
+    of all these in the store; with ``options.is_thorough``, the whole store is compared with the database. May run
+    while requests are served and beside another run, and may be interrupted anywhere. A team whose rows cannot be
+    removed is counted and left out, so that it does not keep the garbage of the others. The result is not complete if
+    ``may_continue`` has returned False, or if the store does not answer: what is left is found by the next run.
 
     Raises:
         Unavailable, StorageFull: the database refuses, and not one team only.

@@ -63,7 +63,10 @@ def _iterate_deleted_teams(run: CollectionRun) -> Iterator[Sequence[Row[Any]]]:
 def _delete_models_of_team(
     run: CollectionRun, condition: ColumnElement[bool], team_id: UUID, models: Sequence[Row[Any]]
 ) -> None:
-    """Delete those of one team's models that meet a condition under the team's lock too; a dry run counts them all."""
+    """Delete one team's models that still meet a condition under the team's lock; a dry run only counts all of them.
+
+    Raises what ``check_may_continue`` raises.
+    """
     if run.options.is_dry:
         run.collected.models += len(models)
         return
@@ -80,7 +83,10 @@ def _count_deleted_rows(model: Row[Any]) -> int:
 
 
 def _delete_models(session: Session, run: CollectionRun, condition: ColumnElement[bool]) -> int:
-    """Delete the models that meet a condition, mark their blobs that nothing references now, and count the models."""
+    """Delete the models that meet a condition, and return how many they were.
+
+    Starts the grace time of the blobs and pictures that nothing references any more.
+    """
     model_ids = session.scalars(select(ModelRow.id).where(condition)).all()
     is_of_them = ModelVersionRow.model_id.in_(model_ids)
     versions = session.execute(select(ModelVersionRow.team_id, ModelVersionRow.preview_sha256).where(is_of_them)).all()
@@ -113,9 +119,10 @@ def delete_expired_uploads(run: CollectionRun) -> None:
 def _delete_uploads(
     run: CollectionRun, condition: ColumnElement[bool], team_id: UUID, rows: Sequence[Row[Any]]
 ) -> None:
-    """Delete those of one team's uploads that meet a condition, and count those that were not registered.
+    """Delete one team's uploads that still meet a condition, discard their objects, and count the unregistered ones.
 
-    A dry run counts them, and their objects if these would be removed at once.
+    Starts the grace time of blobs that nothing references any more. A dry run counts the uploads, and their objects if
+    these would be removed at once.
     """
     is_expired = UploadRow.id.in_([upload.id for upload in rows]) & condition
     with run.database.reading() if run.options.is_dry else run.writing(team_id) as session:

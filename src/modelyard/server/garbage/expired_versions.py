@@ -81,7 +81,10 @@ def _select_in_order() -> Select[ModelVersionRow]:
 
 
 def _purge(run: CollectionRun, find: Find, team_id: UUID, versions: Sequence[Row[Any]]) -> None:
-    """Delete those of a team's versions that are found again under the team's lock; a dry run only counts them."""
+    """Delete a team's versions that are found again under the team's lock, in parts.
+
+    A dry run only counts all of them.
+    """
     if run.options.is_dry:
         run.collected.versions += len(versions)
         return
@@ -95,7 +98,10 @@ def _purge(run: CollectionRun, find: Find, team_id: UUID, versions: Sequence[Row
 
 
 def _delete_versions(session: Session, run: CollectionRun, team_id: UUID, versions: Sequence[ModelVersionRow]) -> None:
-    """Delete versions of a team, with an audit event for each, and mark what only they used."""
+    """Delete versions of a team, with an audit event for each.
+
+    Updates the pictures that their models show, and starts the grace time of blobs and pictures that only they used.
+    """
     model_ids = {version.model_id for version in versions}
     models = {model.id: model for model in session.scalars(select(ModelRow).where(ModelRow.id.in_(model_ids)))}
     for version in versions:
@@ -112,7 +118,7 @@ def _delete_versions(session: Session, run: CollectionRun, team_id: UUID, versio
 
 
 def _record_purge(session: Session, model: ModelRow, version: ModelVersionRow) -> None:
-    """Count a version off its model, unless it was in the trash, and record its purge."""
+    """Record the audit event of a purged version; unless it was in the trash, lower its model's count of versions."""
     if version.deleted_at is None:
         model.version_count -= 1
         model.etag_counter += 1

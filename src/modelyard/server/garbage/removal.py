@@ -18,6 +18,8 @@ def remove_discarded_objects(run: CollectionRun) -> None:
     """Remove every object that has been discarded for the grace time, then its row; a dry run only counts them.
 
     An object that the store failed to remove keeps its row for the next run.
+
+    Each object is claimed before it is removed: from then on it cannot be taken into use.
     """
     columns = (DiscardedRow.store_key, DiscardedRow.multipart_id, DiscardedRow.team_id, DiscardedRow.since)
     query = select(*columns).where(DiscardedRow.since <= run.discarded_before)
@@ -34,7 +36,7 @@ def remove_discarded_objects(run: CollectionRun) -> None:
 
 
 def _claim_discarded(run: CollectionRun, discarded: Sequence[DiscardedObject]) -> list[DiscardedObject]:
-    """Claim discarded objects for removal and return them; a claimed object cannot be taken into use any more.
+    """Mark discarded objects as claimed for removal, and return them; they cannot be taken into use any more.
 
     Objects that verification has taken into use or postponed since they were listed are left out; those that an
     interrupted run has claimed are included.

@@ -49,7 +49,7 @@ def delete_unused_blobs(run: CollectionRun) -> None:
 
 
 def _delete_of_team(run: CollectionRun, team_id: UUID, blobs: Sequence[Row[Any]]) -> None:
-    """Delete those of one team's blobs that are due, and mark the others; a dry run only counts those that are due."""
+    """Delete one team's blobs that are due, and start the grace time of the others; a dry run only counts those due."""
     if run.options.is_dry:
         count_due_blobs(run, blobs)
         return
@@ -141,7 +141,10 @@ def list_blobs_of_versions(session: Session, condition: ColumnElement[bool]) -> 
 
 
 def _delete_blobs(session: Session, blob_ids: Sequence[UUID], run: CollectionRun) -> None:
-    """Delete those of one team's blobs that are still unused, with their uploads, and discard their objects."""
+    """Delete one team's blobs that are still unused, with their uploads, and discard their objects.
+
+    Their sizes are subtracted from the team's stored bytes.
+    """
     due = BlobRow.id.in_(blob_ids) & (BlobRow.unused_since <= run.discarded_before) & _is_unreferenced()
     blobs = session.scalars(select(BlobRow).where(due).with_for_update()).all()
     if not blobs:

@@ -52,7 +52,11 @@ def _is_unused() -> ColumnElement[bool]:
 
 
 def _delete_of_team(run: CollectionRun, team_id: UUID, rows: Sequence[Row[Any]]) -> None:
-    """Delete those of one team's pictures that are due, and mark the others."""
+    """Delete one team's pictures that are due, and start the grace time of the others that no version shows.
+
+    Discards the objects of deleted pictures, and subtracts their sizes from the team's stored bytes. A dry run only
+    counts the objects.
+    """
     is_listed = PreviewRow.id.in_([row.id for row in rows])
     is_due = is_listed & (PreviewRow.unused_since <= run.discarded_before) & _is_unused()
     with run.database.reading() if run.options.is_dry else run.writing(team_id) as session:

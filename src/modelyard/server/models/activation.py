@@ -20,7 +20,10 @@ _MAX_CHECKED_FILES = 100
 
 
 def activate_version(objects: ObjectChecks, team: TeamContext, model_id: UUID, number: int) -> None:
-    """Make a version the current one, unless its stored content is damaged or doubtful as far as a check can tell.
+    """Make a version the current one after a check of its stored content.
+
+    Content that the check finds doubtful is put first in the queue for a new verification, and damaged content is
+    marked as such; both refuse the activation. While the store does not answer, the recorded state decides.
 
     Raises:
         ModelNotFound, VersionNotFound, RoleTooLow, ModelNotVerified, ModelDamaged: see ``operations.activate_version``.

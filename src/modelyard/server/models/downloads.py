@@ -165,7 +165,11 @@ def _find_version_number(page: Page, number: int | None) -> int | None:
 def _load_files(
     session: Session, model: ModelRow, version: ModelVersionRow, page: Page
 ) -> tuple[list[_StoredFile], PageMeta]:
-    """Return a page of the files of a version, in the order of the manifest."""
+    """Return a page of the files of a version, in the order of the manifest.
+
+    Raises:
+        InvalidRequest: the cursor is of a folder, but the version is one file; or it is malformed.
+    """
     if not version.is_folder:
         if page.position is not None:
             # No page of one file has a next cursor.

@@ -117,7 +117,8 @@ def update_model(
 ) -> ModelRow:
     """Set the fields of a model that the request contains, and return it; its content never changes.
 
-    Null clears a field. If all fields have the requested values already, nothing is written.
+    Null clears a field. If all fields have the requested values already, nothing is written. Otherwise see
+    ``set_fields``.
 
     Raises:
         ModelNotFound, RoleTooLow, RecordStale
@@ -151,7 +152,11 @@ def update_model(
 def _update_model(
     session: Session, team: TeamContext, model_id: UUID, change: ModelUpdate, if_match: str | None
 ) -> ModelRow:
-    """Set the fields of a model, without a check of the files of a folder; see ``update_model``."""
+    """Set the fields of a model, without a check of the files of a folder; see ``update_model``.
+
+    Raises:
+        KeyNotAllowed: an integration key sent the status.
+    """
     model = find_model(session, team, model_id)
     sent = {name: getattr(change, name) for name in change.model_fields_set}
     if team.caller.kind == "integration" and "model_status" in sent:
@@ -168,10 +173,11 @@ def _update_model(
 def set_fields(
     session: Session, team: TeamContext, model: ModelRow, sent: Mapping[str, Any], *, with_version: bool = False
 ) -> None:
-    """Set fields of a model that the caller may change, and record that; None clears a field.
+    """Set fields of a model that the caller may change; None clears a field.
 
-    If all fields have these values already, nothing is written. ``with_version``: they came with a new version. Its
-    source says nothing about the current one, so what is newer than that one stays until another is current.
+    If all fields have these values already, nothing is written. Otherwise increments the team's revision, records an
+    audit event, and updates what follows from the fields, see ``_apply_change``. ``with_version``: the fields came with
+    a new version, whose source says nothing about the current one, so what is newer than that one stays.
 
     Raises:
         ModelPathRefused, ModelPathTaken: the new path or type is not allowed, or another model has the path.
@@ -187,9 +193,9 @@ def set_fields(
 
 
 def set_newer_at_source(model: ModelRow, newer: dict[str, Any] | None) -> None:
-    """Set what the source of a model has that is newer, as ``NewerAtSource`` in JSON; None for nothing.
+    """Set what the source of a model has that is newer, as ``NewerAtSource`` in JSON; None if it has nothing newer.
 
-    The time of a check that found the same does not count as a change of the record.
+    Counts a change of the record, unless only the time of the check differs.
     """
     before, after = ((each or {}) | {"checked_at": None} for each in (model.newer_at_source, newer))
     model.newer_at_source = newer
@@ -221,7 +227,10 @@ def _get_audit_action(changed: dict[str, Any]) -> str:
 
 
 def _apply_change(session: Session, model: ModelRow, changed: dict[str, Any]) -> None:
-    """Write changed fields, and everything that is derived from them.
+    """Write changed fields to a model's row, and update everything that is derived from them.
+
+    That is: its details, path and label set, its tag rows, and the count of its assigned machines. Replica states are
+    deleted of machines that should not hold it any more, and all of them if its path has changed. Flushes the session.
 
     Raises:
         ModelPathRefused, ModelPathTaken: the new path or type is not allowed, or another model has the path.
@@ -288,6 +297,8 @@ def _check_format(model: ModelRow, model_path: str) -> None:
 def delete_model(session: Session, team: TeamContext, model_id: UUID, if_match: str | None) -> None:
     """Move a model to the trash: it disappears from lists and manifests at once; its content stays for the trash days.
 
+    Deletes its replica states, increments the team's revision, and records an audit event.
+
     Raises:
         KeyNotAllowed: see ``check_may_remove``.
         ModelNotFound, RoleTooLow, RecordStale
@@ -302,7 +313,10 @@ def delete_model(session: Session, team: TeamContext, model_id: UUID, if_match: 
 
 
 def move_to_trash(session: Session, model: ModelRow) -> None:
-    """Mark a model as deleted, and remove its replica states; the caller updates the totals and the team's revision."""
+    """Mark a model with its versions and tags as deleted, and delete its replica states.
+
+    The caller updates the totals and the team's revision.
+    """
     model.deleted_at = now()
     model.etag_counter += 1
     session.flush()
@@ -319,6 +333,8 @@ def _update_trash_marks(session: Session, model: ModelRow) -> None:
 
 def restore_model(session: Session, team: TeamContext, model_id: UUID) -> ModelRow:
     """Move a model from the trash back to its path, and return it.
+
+    Increments the team's revision, and records an audit event. Machines report their copies anew.
 
     Raises:
         KeyNotAllowed: see ``check_may_remove``.

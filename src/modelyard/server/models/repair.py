@@ -110,7 +110,10 @@ def replace_doubtful_blobs(session: Session, blobs: Sequence[BlobRow]) -> None:
 
 
 def use_other_blobs(session: Session, replaced: Sequence[tuple[BlobRow, BlobRow]]) -> None:
-    """Point the versions, files and uploads with a blob to the other one of its pair, which has the same content."""
+    """Replace the first blob of each pair by the second in all versions, models, files of folders and uploads.
+
+    Both have the same content. The session is flushed first; the second blob counts as used.
+    """
     if not replaced:
         return
     session.flush()

@@ -49,10 +49,11 @@ class ObjectStateChanged:
 
 
 def set_content_state(session: Session, blob: BlobRow, state: ContentState) -> None:
-    """Set the state of a content that was just checked, or is to be; announced at commit. The only writer of states.
+    """Set the state of a blob whose content was just checked or has to be checked, and announce it at commit.
 
-    ``verified_at`` stays that of the first time, also if the content fails later; pending content has none. A request
-    for a recheck is cleared. The versions that show the state are left to the caller.
+    No other function sets states. ``verified_at`` stays that of the first time, also if the content fails later;
+    pending content has none, and no lease. A request for a recheck is cleared. The versions that show the state are
+    left to the caller.
 
     Raises:
         ValueError: verified content has no AutoV1 although it is larger than 1 MiB.
@@ -74,7 +75,11 @@ def set_content_state(session: Session, blob: BlobRow, state: ContentState) -> N
 
 
 def _set_verified(blob: BlobRow, state: Verified) -> None:
-    """Set the columns of a verified content; see ``set_content_state``."""
+    """Set the columns of a verified content; see ``set_content_state``.
+
+    Raises:
+        ValueError: see ``set_content_state``.
+    """
     blob.verification = "verified"
     blob.verified_at = blob.verified_at or blob.checked_at
     blob.stored_version = state.version

@@ -74,6 +74,8 @@ def begin_multipart(
 ) -> UploadRow:
     """Begin a multipart upload, or return the one that is open: a repeated request gets the same upload id.
 
+    The part size is stored with the upload. If another request begins the same upload first, this one's is aborted.
+
     Raises:
         UploadNotFound, RoleTooLow, KeyNotAllowed: see ``get_callers_upload``.
         SizeMismatch: the size differs from the one declared at presign.
@@ -159,7 +161,9 @@ def get_multipart_upload(session: Session, caller: Caller, request: Multipart) -
 def presign_parts(
     database: Database, store: BlobStore, caller: Caller, request: PartsRequest
 ) -> list[tuple[int, blob_store.SignedRequest]]:
-    """Return a presigned PUT request for each part number, duplicates removed; extends the life of the upload.
+    """Return a presigned PUT request for each part number, duplicates removed.
+
+    Extends the life of the upload if it was extended more than ``TOUCH_INTERVAL`` ago.
 
     Raises:
         UploadNotFound, RoleTooLow, KeyNotAllowed: see ``get_multipart_upload``.
@@ -202,7 +206,7 @@ def list_stored_parts(
 
 
 def complete_multipart(database: Database, store: BlobStore, caller: Caller, request: MultipartCompletion) -> None:
-    """Combine the parts into one file; may be repeated.
+    """Combine the parts in the store into one file; may be repeated. The database is not changed.
 
     Raises:
         UploadNotFound: see ``get_multipart_upload``.
@@ -231,9 +235,9 @@ def complete_multipart(database: Database, store: BlobStore, caller: Caller, req
 
 
 def abort_multipart(database: Database, store: BlobStore, caller: Caller, request: Multipart) -> None:
-    """Abort a multipart upload and delete its parts; may be repeated, and changes nothing after completion.
+    """Abort a multipart upload, delete its parts and free its part of the quota; may be repeated.
 
-    Does nothing for an ``upload_id`` that is not the upload's current one.
+    Does nothing for an ``upload_id`` that is not the upload's current one. A file that was completed before stays.
 
     Raises:
         UploadNotFound: see ``get_callers_upload``.
@@ -282,7 +286,7 @@ def release_own_upload(session: Session, team_id: UUID, storage_key: str) -> str
 def restart_own_upload(
     database: Database, store: BlobStore, team: TeamContext, settings: Settings, upload: UploadRow, size: int
 ) -> UploadRow:
-    """Begin an upload that the registry itself fills anew with a size, and delete its parts.
+    """Begin an upload that the registry itself fills anew with another size, and delete the parts that it has.
 
     Its reservation in the quota changes to the new size, and is not free in between.
 

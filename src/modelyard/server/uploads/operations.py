@@ -81,10 +81,11 @@ class OpenedUpload:
 def open_upload(
     session: Session, team: TeamContext, settings: Settings, new: UploadRequest, free_bytes: int | None
 ) -> OpenedUpload:
-    """Add an upload with a new storage key; it refers to the team's blob if that has the same verified content.
+    """Add an upload with a new storage key, or continue an unfinished one of the same file without a hash.
 
-    It does only if the request has a hash; then nothing has to be sent, and neither quota nor disk is checked. Nor are
-    they if the request continues an upload, which has reserved its bytes.
+    If the request has a hash and the team has the same verified content, the upload refers to that blob: nothing has to
+    be sent, and neither quota nor disk is checked. They are not checked either for an upload that is continued, which
+    has reserved its bytes.
 
     Raises:
         QuotaExceeded: the file does not fit into the team's quota.
@@ -222,9 +223,9 @@ def build_blob(session: Session, upload: UploadRow, sha256: str, state: ContentS
 
 
 def insert_blobs(session: Session, blobs: Sequence[BlobRow]) -> None:
-    """Insert rows of ``build_blob`` with one statement; they are not attached to the session: changes are not stored.
+    """Insert rows of ``build_blob`` with one statement; later changes of these objects are not stored.
 
-    The caller adds the sizes to the team's stored bytes.
+    They are not attached to the session. The caller adds the sizes to the team's stored bytes.
     """
     insert_rows(session, BlobRow, [{name: getattr(blob, name) for name in _BLOB_COLUMNS} for blob in blobs])
 

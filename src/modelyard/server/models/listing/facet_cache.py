@@ -54,7 +54,10 @@ class FacetCache:
         self._entries: OrderedDict[Key, tuple[float | None, list[Facet]]] = OrderedDict()
 
     def find(self, key: Key) -> list[Facet] | None:
-        """Return the facets that are kept for a key, or None."""
+        """Return the facets that are kept for a key, or None; expired ones are not returned.
+
+        A key that is found is the last to be dropped.
+        """
         with self._lock:
             ends, facets = self._entries.get(key, (None, None))
             if facets is not None:
@@ -62,7 +65,10 @@ class FacetCache:
         return None if ends is not None and self._clock() >= ends else facets
 
     def keep(self, key: Key, facets: list[Facet], seconds: float | None) -> None:
-        """Keep the facets of a key for so many seconds, or with None until those of later queries take their place."""
+        """Keep the facets of a key for so many seconds; with None, until there is no space for them.
+
+        Above ``MAX_ENTRIES``, those that were used longest ago are dropped.
+        """
         with self._lock:
             self._entries[key] = None if seconds is None else self._clock() + seconds, facets
             self._entries.move_to_end(key)

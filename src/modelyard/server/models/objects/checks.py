@@ -64,7 +64,11 @@ class ObjectChecks:
         self._failures = known_failures or KnownFailures(database)
 
     def on_announcement(self, announced: set[object]) -> None:
-        """Take over the changed states of objects from a transaction of this process."""
+        """Update what this process has cached about objects whose state one of its transactions has changed.
+
+        Keys that failed are added to the known failures, those that did not are removed from them, and the cached
+        answers of the store about them are dropped.
+        """
         for change in announced:
             if isinstance(change, ObjectStateChanged):
                 if change.is_failed:
@@ -143,6 +147,9 @@ class ObjectChecks:
         Skipped for an object that passed within the last ``CACHE_SECONDS`` and is not known to have failed since.
         While the database does not answer, the signature of the URL alone decides on objects that are not known to have
         failed. An object that no verified or failed blob has passes.
+
+        A damaged object is marked as such in the database, and a changed one is requested to be verified again. The
+        results are kept in memory.
 
         Raises:
             ModelDamaged: it is missing or has another size than the verified one, or its blob was marked as failed

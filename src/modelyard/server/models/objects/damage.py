@@ -66,7 +66,9 @@ class DamageRecorder:
         self._missing_in_a_row = 0
 
     def record(self, blob: BlobRow, damage: Damage) -> None:
-        """Mark a verified blob and its versions as failed; does nothing if the blob was deleted or got another object.
+        """Mark a verified blob and its versions as failed, and count it in the metrics.
+
+        Does nothing if the blob was deleted or got another object; see ``mark_damaged``.
 
         Raises:
             StoreUnavailable: the store does not answer, or at least three objects in a row were missing, and none of
@@ -98,6 +100,8 @@ def mark_damaged(database: Database, seen: BlobRow, error: str) -> bool:
     """Mark a verified blob and its versions as failed; return False if it was deleted or changed since it was ``seen``.
 
     Versions with the same content that another verified blob of the team holds are repaired in the same transaction.
+
+    Increments the team's revision, records an audit event for each version that fails, and logs an error.
     """
     with database.writing(seen.team_id) as session:
         blob = session.get(BlobRow, seen.id, with_for_update=True)
@@ -115,8 +119,9 @@ def mark_damaged(database: Database, seen: BlobRow, error: str) -> bool:
 def mark_repaired(database: Database, seen: BlobRow, state: Verified) -> None:
     """Mark a damaged blob and its versions as verified again, after its object was read.
 
-    This happens after a disk or a backup was restored. Does nothing if the blob was deleted, got another object or is
-    not failed any more.
+    This happens after a disk or a backup was restored. Other damaged versions of the team with this content are
+    repaired too. Increments the team's revision, and records audit events. Does nothing if the blob was deleted, got
+    another object or is not failed any more.
     """
     with database.writing(seen.team_id) as session:
         blob = session.get(BlobRow, seen.id, with_for_update=True)

@@ -76,7 +76,10 @@ class KnownFailures:
         thread.join(LOOK_WAIT_SECONDS)
 
     def _look(self) -> None:
-        """Add the objects that have failed since the last look that succeeded."""
+        """Add the objects that have failed since the last look that succeeded.
+
+        A problem with the database is only logged. In any case the next look becomes possible.
+        """
         moment = now()
         # With a parameter, so that a database does not prefer the index of a team's failed contents.
         is_failed = BlobRow.verification == "failed", BlobRow.checked_at > self._since - _OVERLAP
@@ -93,6 +96,6 @@ class KnownFailures:
             self._end_look()
 
     def _end_look(self) -> None:
-        """Let the next look begin after ``look_seconds``."""
+        """Allow the next look, at the earliest after ``look_seconds``."""
         with self._lock:
             self._is_looking, self._next_look = False, time.monotonic() + self._look_seconds

@@ -69,7 +69,10 @@ def request_rechecks(database: Database, team_id: UUID, blob_ids: Sequence[UUID]
 
 
 def record_wrong_bytes(database: Database, blob: BlobRow) -> None:
-    """Write to the database that a reader has found other bytes than the verified ones in a blob's object.
+    """Mark a blob whose object was read with other bytes than the verified ones, so that it is verified again.
+
+    The recorded version of the object is cleared, which makes the content doubtful. Does nothing if the blob is not
+    verified or has another object by now.
 
     Raises:
         Unavailable: the database does not answer.

@@ -78,9 +78,9 @@ def verify_again(session: Session, blob: BlobRow) -> None:
 
 
 def set_metadata(session: Session, blob_id: UUID, metadata: Mapping[str, dict[str, Any]]) -> None:
-    """Set the metadata of all versions with a blob, by the extension of their model's path.
+    """Set the metadata of all versions of one file that have a blob, by the extension of their model's path.
 
-    The caller increments the team's revision.
+    The rows of models that show such a version are updated too. The caller increments the team's revision.
     """
     for version in _list_versions_of_one_file(session, blob_id):
         model = session.get_one(ModelRow, version.model_id)

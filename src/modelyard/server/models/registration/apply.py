@@ -240,7 +240,11 @@ def _repair_others(session: Session, team: TeamContext, used: _Content) -> None:
 def _record_source(
     session: Session, team: TeamContext, model: ModelRow, number: int, source: DerivedFrom | None
 ) -> None:
-    """Record what a version was converted from; does nothing for other versions, or if it is recorded."""
+    """Record what a version was converted from, and copy it into the model's row if that shows the version.
+
+    Increments the team's revision, and records an audit event. Does nothing without a source, or if it is recorded
+    already.
+    """
     version = session.get_one(ModelVersionRow, (model.id, number))
     if source is None or version.derived_from == source.model_dump(mode="json"):
         return
@@ -252,7 +256,7 @@ def _record_source(
 
 
 def _record_verified(session: Session, team: TeamContext, model_id: UUID, model_path: str, number: int) -> None:
-    """Record that a version was verified as it was registered: its bytes were read while they were uploaded."""
+    """Record the audit event of a version that was verified as it was registered, without a wait for verification."""
     facts = {"model_path": model_path, "version": number}
     audit.record(session, audit.SYSTEM, team.team_id, "model.verified", model_id, **facts)
 
@@ -296,8 +300,9 @@ def _repair_version(
 ) -> None:
     """Give the uploaded content to a version that failed, and to others with its blob.
 
-    If the content is verified, it also repairs the team's other damaged versions with this hash; else verification
-    does.
+    A folder gets the blobs of the new uploads, and a version that is pushed again as the model's next one is pending
+    again. If the content is verified, the team's other damaged versions with it are repaired too; otherwise
+    verification repairs them. Adds to the team's stored bytes, increments its revision, and records audit events.
 
     Raises:
         UploadUsed, UploadIncomplete: see ``apply_registration``.
@@ -321,9 +326,10 @@ def _repair_version(
 
 
 def _replace_objects(session: Session, team: TeamContext, registration: Registration, model: ModelRow) -> None:
-    """Keep the uploaded content, and use it instead of the doubtful objects of a version: at once where it is verified.
+    """Use the uploaded content instead of the doubtful objects of a version: at once if it is verified.
 
-    Else verification does: until then the version keeps its state and objects, since the new bytes may be wrong.
+    Otherwise verification does that later: until then the version keeps its state and objects, since the new bytes may
+    be wrong. Marks the uploads as registered, adds to the team's stored bytes, and increments its revision.
 
     Raises:
         UploadUsed, UploadIncomplete: see ``apply_registration``.

@@ -49,6 +49,7 @@ def use_file_uploads(session: Session, team_id: UUID, files: Sequence[CheckedFil
         UploadUsed: another request has registered an upload, or it was deleted.
         UploadIncomplete: presign has found the content stored, but it was found damaged or changed since.
         NotAModelFile: see ``_find_facts`` and ``check_known_pickle``; it names the file.
+        HashMismatch: the blob of an upload that several files share has another hash than one of them.
     """
     moment = now()
     _mark_registered(session, files, model_id, moment)
@@ -98,7 +99,7 @@ def _key(file: CheckedFile) -> tuple[str, int]:
 
 
 def _mark_registered(session: Session, files: Sequence[CheckedFile], model_id: UUID, moment: datetime) -> None:
-    """Mark the uploads as registered, but for their blobs.
+    """Mark the uploads as registered for the model; ``_set_blobs`` writes their blobs.
 
     Raises:
         UploadUsed: another request registered one since it was loaded, or it was deleted; names the file.
@@ -195,7 +196,7 @@ def _build_row(
 
 
 def _set_blobs(session: Session, files: Sequence[CheckedFile], blobs: Mapping[UUID, BlobRow], moment: datetime) -> None:
-    """Give the uploads their blobs, and discard the objects of those whose content another blob has."""
+    """Write the blob of each upload, and discard the uploaded objects whose content the team has in another blob."""
     all_uploads = {file.upload.id: file.upload for file in files}
     session.flush()
     session.execute(update(UploadRow), [{"id": id_, "blob_id": blobs[id_].id} for id_ in all_uploads])
@@ -209,7 +210,7 @@ def _set_blobs(session: Session, files: Sequence[CheckedFile], blobs: Mapping[UU
 
 
 def insert_folder_files(session: Session, blobs: FolderBlobs, model_id: UUID, number: int) -> None:
-    """Insert the files of a version."""
+    """Insert a row for each file of a version, after a flush of the session."""
     version = {"model_id": model_id, "number": number}
     session.flush()
     session.connection().execute(insert(_files), [dict(row) | version for row in blobs.rows])

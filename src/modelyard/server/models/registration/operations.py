@@ -45,6 +45,8 @@ def presign_upload(
 ) -> tuple[uploads.OpenedUpload, SignedRequest]:
     """Open an upload for a file that is to become a model, and return it with a presigned PUT request.
 
+    If the team has the content already, its stored object is checked, and marked if it is damaged.
+
     Raises:
         ModelPathRefused: the path or type is not allowed.
         ModelTypeUnknown: see ``check_model_type``.

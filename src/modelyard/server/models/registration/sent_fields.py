@@ -19,9 +19,10 @@ _RECORD_FIELDS = {"display_name", "tags", "required_labels", *ModelNotes.model_f
 
 
 def set_sent_fields(session: Session, team: TeamContext, model: ModelRow, new: NewModel, version: int | None) -> None:
-    """Set the fields that the request has and that differ: of the record, and the note of an existing ``version``.
+    """Set the fields of the record that the request has and that differ, and the note and sidecar of ``version``.
 
-    The name stays if the request keeps it. ``version`` is None if the registration has added one.
+    The name stays if the request keeps it. ``version`` is None if the registration has added one. Each change is
+    recorded in the audit log.
 
     Raises:
         RoleTooLow: the caller may not change the model; names the fields.
@@ -62,9 +63,10 @@ def find_ignored_fields(
 def _set_sidecar(
     session: Session, team: TeamContext, model: ModelRow, version: ModelVersionRow, sidecar: dict[str, Any] | None
 ) -> None:
-    """Set what a sidecar declares of a version that exists already; nothing if the caller may not change the model.
+    """Set the sidecar of an existing version, and record that; do nothing if the caller may not change the model.
 
-    Programs send sidecars by themselves, so a member who pushes a file again is not refused for one.
+    If the model's row shows the version, its details are updated, and the team's revision is incremented. Programs send
+    sidecars by themselves, so a member who pushes a file again is not refused for one.
     """
     if sidecar is None or sidecar == version.sidecar or not may_change(team, model):
         return

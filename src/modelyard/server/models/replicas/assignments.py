@@ -23,7 +23,10 @@ _assignments, _models, _agents = get_table(AssignmentRow), get_table(ModelRow), 
 
 
 def add_assignment(session: Session, agent: AgentRow, model: ModelRow) -> bool:
-    """Assign a model to a machine directly; return False if it is so already."""
+    """Assign a model to a machine directly, and update the model's count; return False if it is assigned so already.
+
+    An assignment by a subscription becomes a direct one as well.
+    """
     keys = {"agent_number": agent.number, "model_id": model.id}
     of_both = _assignments.c.agent_number == agent.number, _assignments.c.model_id == model.id
     connection = session.connection()
@@ -40,7 +43,8 @@ def add_assignment(session: Session, agent: AgentRow, model: ModelRow) -> bool:
 def remove_assignment(session: Session, agent: AgentRow, model: ModelRow) -> bool:
     """End the direct assignment of a model to a machine; return False if there is none.
 
-    The model stays assigned if the machine is subscribed to it. Replica states stay as they are.
+    Updates the model's count of machines. The model stays assigned if the machine is subscribed to it. Replica states
+    stay as they are.
     """
     connection = session.connection()
     of_both = _assignments.c.agent_number == agent.number, _assignments.c.model_id == model.id
@@ -119,7 +123,7 @@ def find_subscribed_pairs(session: Session, numbers: Collection[int], ids: Colle
 
 
 def recount_model(session: Session, model: ModelRow) -> None:
-    """Set the count of a model whose required labels have changed."""
+    """Count anew, for a model whose required labels have changed, the assigned machines that lack one of the labels."""
     machines = select(_agents.c.label_set).where(_agents.c.number.in_(select_agents_of(model.id)))
     model.agents_assigned = sum(not has_all_labels(model.label_set, has) for has in session.scalars(machines))
 
@@ -141,7 +145,7 @@ def delete_assignments_of_agent(session: Session, agent: AgentRow) -> bool:
 
 
 def _add_to_counts(session: Session, agent: AgentRow, change: int, is_counted: Callable[[str], bool]) -> None:
-    """Add to the counts of the machine's assigned models those of whose label sets meet the condition."""
+    """Add ``change`` to the counts of the machine's assigned models whose label sets meet the condition."""
     assigned = _models.c.id.in_(select_models_of(agent.number))
     label_sets = session.scalars(select(_models.c.label_set).where(assigned).distinct())
     counted = [needed for needed in label_sets if is_counted(needed)]

@@ -33,10 +33,10 @@ _CHANGE_MODEL = (
 
 
 def record_uses(session: Session, agent: AgentRow, reported: Sequence[ModelUse], moment: datetime) -> None:
-    """Record when a machine used models last; earlier times than the known ones change nothing.
+    """Store when a machine used models last, and the last use of each model on any machine.
 
-    Models of other teams are ignored. Times are cut to seconds, and those after ``moment``, of a clock that is ahead,
-    are that moment. The caller holds the team's write lock.
+    Earlier times than the stored ones change nothing. Models of other teams are ignored. Times are cut to seconds, and
+    those after ``moment``, of a clock that is ahead, are that moment. The caller holds the team's write lock.
     """
     if not reported:
         return

@@ -88,6 +88,8 @@ def allow_file(
     A transaction looks at ``most_blobs`` contents that have failed; others write in between, and the caller is checked
     again in each. If the last one does not come, the file is allowed, and the rest is verified when this is repeated.
 
+    Each change is recorded in the audit log.
+
     Raises:
         TrustedFileNotFound: the team has no file with this hash that the scan has refused.
         TrustNotAllowed: the team's policy for pickle files does not permit it.
@@ -215,7 +217,9 @@ def list_files(session: Session, team: TeamContext, page: Page) -> TrustedFileLi
 
 
 def withdraw_trust(session: Session, team: TeamContext, sha256: str) -> None:
-    """Refuse new registrations of a file that was allowed; versions that have it stay.
+    """End the trust in a file, so that new registrations of it are refused, and record that in the audit log.
+
+    Versions that have the file stay.
 
     Raises:
         TrustedFileNotFound: it is not trusted.

@@ -119,7 +119,11 @@ def _describe_first_file(session: Session, version: ModelVersionRow, blobs: Coll
 
 
 def update_folder_version(session: Session, version: ModelVersionRow, action: str | None, actor: audit.Actor) -> bool:
-    """Set the state of one folder version, and return if it changed; see ``update_folder_versions``."""
+    """Set the state of one folder version from the states of its blobs; return whether it changed.
+
+    A change is copied into the model's row and may make the version current; see ``update_folder_versions``. A verified
+    version does not become pending by a new check of its content.
+    """
     session.flush()
     state = find_folder_state(session, version)
     # Content that is in use and checked once more stays verified until the result.

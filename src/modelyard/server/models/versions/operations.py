@@ -91,7 +91,9 @@ def _build_version(model: ModelRow, version: ModelVersionRow, previous: int | No
 
 
 def update_version(session: Session, team: TeamContext, model_id: UUID, number: int, change: VersionUpdate) -> UUID:
-    """Set the note of a version if the request has one, or clear it with None; return the model's id.
+    """Set the note of a version if the request has one, and record a change in the audit log; return the model's id.
+
+    None clears the note.
 
     Raises:
         ModelNotFound, VersionNotFound, RoleTooLow
@@ -105,9 +107,9 @@ def update_version(session: Session, team: TeamContext, model_id: UUID, number: 
 
 
 def activate_version(session: Session, team: TeamContext, model_id: UUID, number: int) -> None:
-    """Make a verified version the current one, back or forward; a pending version is superseded by that.
+    """Make a verified version the current one, older or newer than the one before; a pending version is superseded.
 
-    Does nothing if it is current already.
+    Increments the team's revision, and records an audit event. Does nothing if the version is current already.
 
     Raises:
         ModelNotFound, VersionNotFound, RoleTooLow
@@ -138,7 +140,9 @@ def activate_version(session: Session, team: TeamContext, model_id: UUID, number
 
 
 def delete_version(session: Session, team: TeamContext, model_id: UUID, number: int) -> None:
-    """Move a version to the trash; its content stays for the trash days.
+    """Move a version to the trash, and record that in the audit log; its content stays for the trash days.
+
+    A pending version is not pending any more. The model shows another picture if its picture was that of the version.
 
     Raises:
         ModelNotFound, VersionNotFound, RoleTooLow
@@ -163,7 +167,7 @@ def delete_version(session: Session, team: TeamContext, model_id: UUID, number: 
 def restore_version(session: Session, team: TeamContext, model_id: UUID, number: int) -> None:
     """Move a version from the trash back to its model's history; it does not become current or pending by that.
 
-    The days of its retention begin again.
+    The days of its retention begin again. Recorded in the audit log; the model may show its picture again.
 
     Raises:
         ModelNotFound, RoleTooLow

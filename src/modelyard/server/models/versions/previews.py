@@ -32,7 +32,7 @@ def set_version_preview(
 
 
 def update_shown_preview(session: Session, model: ModelRow) -> None:
-    """Copy the picture that the model shows into its row; count a change of the record and of the team, if it is one.
+    """Copy the picture that the model shows into its row; if it changes, count a change of the record and of the team.
 
     To be called after each change of the model's versions that does not end in ``promotion.update_shown_content``.
     """
