@@ -110,7 +110,9 @@ def change_password(
 
 
 def _change_password(database: Database, identity: Identity, caller: Caller, change: PasswordChange) -> None:
-    """Verify the current password, and set the new one in a transaction that checks that the old one is unchanged.
+    """Verify the current password, set the new one, and end the user's other sessions.
+
+    The password is set in a transaction that checks that the current one is unchanged; see ``_set_password``.
 
     Raises:
         PasswordRefused, InvalidRequest: see ``change_password``.
@@ -153,7 +155,9 @@ def _set_password(session: Session, user: UserRow, password_hash: str, *, keep: 
 
 
 def create_reset_token(session: Session, email_address: str) -> str:
-    """Create a token that resets a password once within an hour, and delete the account's older ones. For the operator.
+    """Create a token that resets a password once within an hour, and delete the account's older ones.
+
+    For the operator. The token is stored as a hash only.
 
     Raises:
         AccountNotFound: no account has this address.
@@ -168,7 +172,7 @@ def create_reset_token(session: Session, email_address: str) -> str:
 
 
 def reset_password(database: Database, identity: Identity, reset: PasswordReset) -> None:
-    """Set a new password with the operator's token, and end all of the user's sessions.
+    """Set a new password with the operator's token; end all of the user's sessions and delete the token.
 
     Raises:
         PasswordResetNotFound: the token is unknown, used or expired.

@@ -43,7 +43,9 @@ def _build_session(row: SignInRow, caller: Caller) -> AccountSession:
 
 
 def end_session(session: Session, caller: Caller, session_id: UUID) -> None:
-    """End one of the caller's sessions, which may be the current one; its access tokens stop working at once.
+    """End one of the caller's sessions, which may be the current one, and record that in the caller's teams.
+
+    Its access tokens stop working at once. Nothing is done if the session has ended.
 
     Raises:
         KeyNotAllowed: the caller is a key.

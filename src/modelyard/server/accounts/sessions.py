@@ -68,7 +68,9 @@ def sign_in(database: Database, identity: Identity, login: Login, client: Client
 
 
 def _sign_in(database: Database, identity: Identity, login: Login, client: Client) -> TokenPair:
-    """Verify the password, and start a session; updates a password hash with outdated cost parameters.
+    """Verify the password, start a session and return its tokens.
+
+    Updates a password hash with outdated cost parameters, and deletes a generated password that the owner was shown.
 
     Raises:
         SignInRefused: the address or the password is wrong, or the password was changed meanwhile.
@@ -122,7 +124,9 @@ def _start_session(session: Session, identity: Identity, user_id: UUID, client: 
 
 
 def refresh_session(database: Database, identity: Identity, token: str) -> TokenPair:
-    """Exchange a refresh token for the next pair. Using a token again after 30 seconds ends its session.
+    """Exchange a refresh token for the next pair, which extends the session; the token is stored as used.
+
+    Using a token again after 30 seconds ends its session.
 
     Raises:
         SessionEnded: the token is unknown or was used before, or its session has ended or expired.

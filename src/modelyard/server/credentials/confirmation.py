@@ -37,7 +37,7 @@ def confirm_pairing(
 
 
 def _confirm_code(database: Database, team: TeamContext, confirmation: PairingConfirmation) -> PairingConfirmed:
-    """Set the team, user and name of the pairing with this code, and return the answer.
+    """Set the team, user and name of the pairing with this code, and record that; return the answer.
 
     Codes may contain lower case, dashes and spaces.
 

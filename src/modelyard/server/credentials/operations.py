@@ -53,7 +53,7 @@ def check_key_count(session: Session, team_id: UUID, max_keys: int) -> None:
 
 
 def create_credential(session: Session, team: TeamContext, new: NewCredential) -> CreatedCredential:
-    """Create a key for a program or a machine of the team. Only this response contains the raw key.
+    """Create a key for a program or a machine of the team, and record that; only this response contains the raw key.
 
     An integration's key has write access unless the request says otherwise.
 
@@ -133,7 +133,7 @@ def _get_end_status(key: CredentialRow) -> KeyStatus | None:
 def rotate_credential(
     session: Session, team: TeamContext, credential_id: UUID, rotation: Rotation
 ) -> RotatedCredential:
-    """Replace a key's secret; the old secret works for the requested grace.
+    """Replace a key's secret, and record that; the old secret works for the requested grace.
 
     The caller becomes the key's creator, so a key that stopped because its creator is no admin any more works again.
 
@@ -199,7 +199,7 @@ def revoke_credential(session: Session, team: TeamContext, credential_id: UUID) 
 
 
 def revoke_own_device(session: Session, caller: Caller) -> None:
-    """Revoke the calling device's key and the agent's key that was paired with it.
+    """Revoke the calling device's key and the agent's key that was paired with it, and record that.
 
     Raises:
         KeyNotAllowed: the caller is not a device.

@@ -125,7 +125,7 @@ def _check_limit(session: Session, limit: int, *conditions: ColumnElement[bool])
 def poll_pairing(database: Database, poll: PairingPoll) -> PairingState:
     """Return the state of a pairing, and its keys after its confirmation: both, or for an agent the machine's.
 
-    The first call after confirmation issues the keys; calls with ``repeat`` in the next five minutes return the same.
+    The first call after confirmation creates the keys; calls with ``repeat`` in the next five minutes return the same.
 
     Raises:
         PairingNotFound: the device code is unknown or expired, or the keys were returned before and the call is none
@@ -179,7 +179,7 @@ def build_pairing_not_found_problem() -> problems.PairingNotFound:
 
 
 def _get_keys(session: Session, pairing: PairingRow, device_code: str) -> PairingState | None:
-    """Return the keys of a confirmed pairing, which are issued if they were not yet.
+    """Return the keys of a confirmed pairing; issue them, and record that, if they were not issued before.
 
     None if the user is no member of the team any more, or if a key has been revoked. Keys are created only now, so
     that unfetched keys never exist.

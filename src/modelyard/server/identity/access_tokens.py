@@ -83,7 +83,7 @@ class AccessTokens:
             return None
 
     def _load_secret(self, session: Session) -> str | None:
-        """Return the committed secret, cached; None if there is none yet.
+        """Return the committed secret, from the cache or the database; None if there is none yet.
 
         ``session`` has not written: a secret that an open transaction creates may still be rolled back.
         """

@@ -246,6 +246,8 @@ def _authenticate_key(
 ) -> tuple[Caller, ResultRow[*tuple[Any, ...]]]:
     """Find a key by the hash of its secret, and return it as the caller, with the row that was found.
 
+    Notes in memory that the key was used.
+
     Raises:
         Unauthenticated: the key is malformed, unknown, expired, revoked or suspended, or its user has lost the role
             that it depends on. Its fact ``agent_id`` is the name of the key's machine if that is used with another key.

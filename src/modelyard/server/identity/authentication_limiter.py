@@ -41,7 +41,9 @@ class AuthenticationLimiter:
         self._max_remembered = max_remembered
 
     async def run(self, token: str, address: str, check: Callable[[], Authenticated]) -> Authenticated:
-        """Run the check of a credential that a client at this address sent; return the caller.
+        """Run the check of a credential in a thread, and return the caller; its account is charged for the next checks.
+
+        Until the account is known, the credential and the address are charged.
 
         Raises:
             Unauthenticated: the check raised it; from then on the credential is not charged to its account.

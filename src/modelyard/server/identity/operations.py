@@ -146,7 +146,7 @@ def _revoke(session: Session, condition: ColumnElement[bool]) -> None:
 
 
 def suspend_keys(session: Session, team_id: UUID) -> None:
-    """Refuse every key of a team until ``resume_keys``."""
+    """Suspend all keys of a team that are not revoked: they are refused until ``resume_keys``."""
     _set_suspended(session, team_id, now())
 
 
@@ -166,11 +166,10 @@ def _set_suspended(session: Session, team_id: UUID, moment: datetime | None) -> 
 
 
 def bind_key_to_agent(session: Session, caller: Caller, agent_id: str) -> None:
-    """Bind an agent key from pairing to the first machine that uses it, and name it after that.
+    """Bind an agent key from pairing to the first machine that uses it, and give it that name.
 
-    One that was paired with a device's key keeps a name that a person gave the device.
-
-    Does nothing if it is bound to this machine, or was created with ``/credentials``: such keys serve many machines.
+    A key that was paired with a device's key keeps a name that a person gave the device. Does nothing if the key is
+    bound to this machine, or was created with ``/credentials``: such keys serve many machines.
 
     Raises:
         KeyNotAllowed: the key is bound to another machine.
@@ -211,9 +210,9 @@ def end_sessions(session: Session, user_id: UUID, *, except_id: UUID | None = No
 
 
 def delete_expired_identity_rows(run: JobRun) -> None:
-    """Delete expired reset links and replaced secrets, and what ended, expired or was used 30 days ago, page by page.
+    """Delete expired reset links and replaced secrets, and sessions and exchanged tokens that ended 30 days ago.
 
-    The latter are sessions, and refresh tokens that were exchanged. Raises ``RunStopped`` if the run has to end.
+    Page by page; raises ``RunStopped`` if the run has to end.
     """
     moment, before = now(), now() - ENDED_SESSION_RETENTION
     # Before the sessions, with each of which its tokens are deleted.

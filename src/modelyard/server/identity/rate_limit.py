@@ -39,7 +39,8 @@ class FailedAttemptLimiter:
     def limit(self, database: Database, account: str, address: str, failure: type[Problem]) -> Iterator[None]:
         """Run the block as one attempt, which has failed if it raises ``failure``.
 
-        Success clears the failures of this account from this address. Other exceptions are not counted.
+        A failure is counted in the database. Success deletes the failures of this account from this address. Other
+        exceptions are not counted.
 
         Raises:
             TooManyAttempts: a limit is reached; the block does not run and nothing is counted. ``retry_after`` is in

@@ -42,7 +42,8 @@ INVITATION_LIFETIME = timedelta(days=7)
 def create_invitation(session: Session, team: TeamContext, new: NewInvitation, settings: Settings) -> CreatedInvitation:
     """Create an invitation. Only this response contains its token, which the caller has to pass on.
 
-    It has the registry's public address too, for the link.
+    The result has the registry's public address too, for the link. Older invitations of the address that can no longer
+    be accepted are ended; the new one is recorded.
 
     Raises:
         TooManyInvitations: the team has ``max_invitations`` open ones.
@@ -141,7 +142,7 @@ def _build_invitation(invitation: InvitationRow, inviter: UserRow) -> Invitation
 
 
 def withdraw_invitation(session: Session, team: TeamContext, invitation_id: UUID) -> None:
-    """Withdraw an open invitation.
+    """Withdraw an open invitation, and record that in the audit log.
 
     Raises:
         InvitationNotFound: the team has no open invitation with this id.
@@ -204,7 +205,7 @@ def accept_invitation(database: Database, identity: Identity, acceptance: Accept
 
 
 def _accept_as_user(session: Session, token: str, user_id: UUID) -> None:
-    """Add an existing user to the team; does nothing if they have accepted this invitation before and are a member.
+    """Add an existing user to the team and record that; do nothing if they are in it by this invitation already.
 
     Raises:
         InvitationNotFound: see ``accept_invitation``; also if it is for another address.
@@ -219,7 +220,7 @@ def _accept_as_user(session: Session, token: str, user_id: UUID) -> None:
 
 
 def _accept_as_new(database: Database, identity: Identity, acceptance: Acceptance) -> None:
-    """Create an account with the invitation's address, and add it to the team.
+    """Create an account with the invitation's address, add it to the team, and record that.
 
     Raises:
         InvitationNotFound, AccountExists, InvalidRequest: see ``accept_invitation``.

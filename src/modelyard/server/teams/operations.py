@@ -48,7 +48,7 @@ SETTING_DEFAULTS: dict[str, Any] = {
 
 
 def create_team(session: Session, owner_id: UUID, actor: Actor, display_name: str) -> TeamRow:
-    """Create a team with an owner; ``actor`` is who the audit trail names."""
+    """Create a team with an owner and empty totals, and record that; ``actor`` is who the audit trail names."""
     row = TeamRow(id=new_id(), display_name=display_name)
     session.add(row)
     session.flush()
@@ -134,7 +134,7 @@ def load_team_loaders(session: Session, team_id: UUID) -> list[LoaderInput]:
 def update_team(session: Session, team: TeamContext, change: TeamUpdate) -> TeamRow:
     """Set the settings that the request contains, and return the team's row; null restores a setting's default.
 
-    Nothing is recorded if all settings have the requested values already.
+    A change is recorded in the audit log; nothing is if all settings have the requested values already.
 
     Raises:
         TeamNotFound: the team was deleted after the request was authorised.
@@ -158,7 +158,7 @@ def update_team(session: Session, team: TeamContext, change: TeamUpdate) -> Team
 
 
 def delete_team(session: Session, team: TeamContext) -> None:
-    """End all access to a team: its keys are suspended, its rows and files are kept until the trash time is over.
+    """End all access to a team, suspend its keys, and record that; its rows and files stay for the trash time.
 
     ``restore_team`` undoes it until then.
 
@@ -172,7 +172,7 @@ def delete_team(session: Session, team: TeamContext) -> None:
 
 
 def restore_team(session: Session, team_id: UUID, *, trash_days: int = TRASH_DAYS) -> TeamRow:
-    """Undo ``delete_team`` and resume the team's keys. For the operator's command.
+    """Undo ``delete_team``, resume the team's keys, and record that. For the operator's command.
 
     Raises:
         TeamNotFound: no team with this id was deleted in the last ``trash_days`` days.
@@ -187,7 +187,7 @@ def restore_team(session: Session, team_id: UUID, *, trash_days: int = TRASH_DAY
 
 
 def transfer_team(session: Session, team: TeamContext, new_owner_id: UUID) -> None:
-    """Make another member the owner; the current owner becomes an admin. Does nothing if they are the same.
+    """Make another member the owner and the current owner an admin, and record that; nothing if they are the same.
 
     Raises:
         TeamNotFound: the team was deleted after the request was authorised.
@@ -221,7 +221,7 @@ def add_member(session: Session, team_id: UUID, user_id: UUID, role: Role) -> No
 
 
 def change_role(session: Session, team: TeamContext, user_id: UUID, role: Role, keys: KeysChoice) -> None:
-    """Change a member's role; ``keys`` says whether a demoted admin's keys are handed over or revoked.
+    """Change a member's role, and record that; ``keys`` says whether a demoted admin's keys are handed over or revoked.
 
     The open invitations of a demoted admin are withdrawn.
 
@@ -249,7 +249,7 @@ def change_role(session: Session, team: TeamContext, user_id: UUID, role: Role, 
 
 
 def remove_member(session: Session, team: TeamContext, user_id: UUID, keys: KeysChoice) -> None:
-    """Remove a member from the team, or let the caller leave it.
+    """Remove a member from the team, or let the caller leave it, and record that.
 
     The keys of what they paired are revoked and their open invitations withdrawn; ``keys`` says whether the keys that
     they made are handed over or revoked.

@@ -33,7 +33,7 @@ def record_quota_events(run: JobRun, settings: Settings) -> None:
 
 
 def _record_of_team(run: JobRun, settings: Settings, team_id: UUID) -> None:
-    """Record what has changed for a team, unless a request has changed it since it was read."""
+    """Record for a team that its quota is nearly reached or is not any more, unless that changed since it was read."""
     reached, fallen = _has_reached(settings), _has_fallen_below(settings)
     query = (
         select(TeamRow, TeamTotalsRow.stored_bytes, reached)
@@ -47,7 +47,7 @@ def _record_of_team(run: JobRun, settings: Settings, team_id: UUID) -> None:
 
 
 def _record(session: Session, team: TeamRow, stored_bytes: int, settings: Settings, *, is_reached: bool) -> None:
-    """Record that a team has reached the share of its quota, or only that it is below again."""
+    """Store when a team reached the warned share of its quota, with an audit event; or clear that time without one."""
     if not is_reached:
         team.quota_warned_at = None
         return
