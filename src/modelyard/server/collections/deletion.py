@@ -22,10 +22,11 @@ from modelyard.wire import problems
 def delete_collection(
     database: Database, team: TeamContext, collection_id: UUID, most_rows: int = ROWS_PER_TRANSACTION
 ) -> None:
-    """Delete a collection with all of its versions; its models stay. Machines lose those that only it gave them.
+    """Delete a collection with all of its versions, and record that; its models stay.
 
-    A transaction deletes about ``most_rows`` entries, and checks the caller again. If the last one does not come, the
-    collection stays without some of its oldest versions, which the audit log names.
+    Machines lose the models that only it gave them. A transaction deletes about ``most_rows`` entries, and checks the
+    caller again. If the last one does not come, the collection stays without some of its oldest versions, which the
+    audit log names.
 
     Raises:
         NotAMember, RoleTooLow, KeyNotAllowed, Unauthenticated: see ``reload_team_context``.
@@ -99,7 +100,7 @@ def _delete_versions(session: Session, team: TeamContext, collection: Collection
 
 
 def _delete_rest(session: Session, team: TeamContext, collection: CollectionRow, facts: dict[str, Any]) -> None:
-    """Delete a collection with what it still has, and take from machines what only it gave them."""
+    """Delete a collection with what it still has, record that, and end the assignments that only it gave machines."""
     agents = list_subscribed_agents(session, collection)
     session.delete(collection)
     update_or_mark(session, agents)

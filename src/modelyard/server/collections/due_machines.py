@@ -31,9 +31,9 @@ log = logging.getLogger("modelyard.collections")
 
 @contextmanager
 def writing_changes(database: Database, team_id: UUID) -> Iterator[Session]:
-    """Open a transaction of a change of collections, see ``Database.writing``, and then update the machines it left.
+    """Open a transaction that changes collections, and afterwards update the machines that it left due.
 
-    The change is committed before, so it is accepted whatever happens then.
+    See ``Database.writing``. The change is committed before these updates, whose failures are only logged.
     """
     with database.writing(team_id) as session:
         yield session
@@ -111,7 +111,7 @@ def _list_due_machines(database: Database, team_id: UUID, after: int, most: int)
 
 
 def _update_first_machines(session: Session, numbers: Sequence[int]) -> None:
-    """Update as many of these machines as one transaction should, if they are still due; the others stay due."""
+    """Update as many of these machines as one transaction should, of those that are still due; the others stay due."""
     is_due = AgentRow.number.in_(numbers), AgentRow.subscriptions_due
     due = session.scalars(select(AgentRow).where(*is_due).order_by(AgentRow.number)).all()
     update_first_machines(session, due, _MOST_ROWS)

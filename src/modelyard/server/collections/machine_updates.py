@@ -54,7 +54,10 @@ def update_machine(session: Session, agent: AgentRow) -> None:
 
 
 def update_first_machines(session: Session, agents: Sequence[AgentRow], most: MostRows) -> list[AgentRow]:
-    """Update some of these machines of a team, which are sorted by number, as ``update_machine``; return the others."""
+    """Update the first of these machines as ``update_machine``, as many as ``most`` allows, and return the others.
+
+    They are of one team, and sorted by number. Flushes the session.
+    """
     session.flush()
     # As many as a statement can name.
     first = agents[:IDS_AT_ONCE]

@@ -35,7 +35,7 @@ _BY_NAME = Order((CollectionRow.name_key, CollectionRow.id))
 
 
 def create_collection(database: Database, team: TeamContext, new: NewCollection) -> UUID:
-    """Create a collection with its version 1, and return its id.
+    """Create a collection with its version 1, record that, and return its id.
 
     Raises:
         NotAMember, RoleTooLow, KeyNotAllowed, Unauthenticated: see ``reload_team_context``.
@@ -141,7 +141,7 @@ def get_collection(session: Session, team: TeamContext, collection_id: UUID) -> 
 
 
 def update_collection(session: Session, team: TeamContext, collection_id: UUID, change: CollectionUpdate) -> UUID:
-    """Set the fields of a collection that the request has, and return its id; null clears the note.
+    """Set the fields of a collection that the request has, record a change, and return its id; null clears the note.
 
     What subscribed machines should hold follows a change of ``is_pinned``.
 

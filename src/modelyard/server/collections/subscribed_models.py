@@ -75,7 +75,7 @@ def list_subscription_targets(session: Session, collection_id: UUID) -> Subscrip
 
 
 def record_ended_subscriptions(session: Session, team: TeamContext, agent: AgentRow) -> None:
-    """Record that the subscriptions of a machine itself end; it is about to be deleted, and they with it."""
+    """Record in the audit log that the own subscriptions of a machine end, which is about to be deleted."""
     rows = session.execute(
         select(CollectionRow.id, CollectionRow.name)
         .join(SubscriptionRow, SubscriptionRow.collection_id == CollectionRow.id)

@@ -117,7 +117,7 @@ def _find_agent(session: Session, team: TeamContext, new: NewSubscription) -> Ag
 
 
 def unsubscribe(session: Session, team: TeamContext, collection_id: UUID, subscription_id: UUID) -> None:
-    """End a subscription: machines lose the models that only it gave them.
+    """Delete a subscription, and record that: machines lose the models that only it gave them.
 
     Raises:
         CollectionNotFound: see ``find_collection``.
@@ -132,7 +132,7 @@ def unsubscribe(session: Session, team: TeamContext, collection_id: UUID, subscr
 
 
 def _record(session: Session, team: TeamContext, action: str, collection: CollectionRow, row: SubscriptionRow) -> None:
-    """Record a change of a subscription, and update what its machines get."""
+    """Record a change of a subscription in the audit log, and update the machines that it concerns."""
     if row.label is not None:
         agents, of = list_agents_with_label(session, team.team_id, row.label), {"label": row.label}
     else:

@@ -64,7 +64,7 @@ class _Draft:
 
 
 def add_version(database: Database, team: TeamContext, collection_id: UUID, new: NewCollectionVersion) -> AddedVersion:
-    """Make the next version of a collection; a request with the models of the newest one returns that one.
+    """Make the next version of a collection, and record that; for the models of the newest version, return that one.
 
     Subscribed machines get it, unless the collection is held, or they do not all have the newest version before.
 

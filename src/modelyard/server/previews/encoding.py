@@ -75,7 +75,11 @@ def encode_picture(content: bytes) -> dict[str, Any]:
 
 
 def render_png(content: bytes) -> dict[str, Any]:
-    """Return one of our own WebP files as a PNG in base64."""
+    """Return one of our own WebP files as a PNG in base64.
+
+    Raises:
+        PictureInvalid: see ``_open``.
+    """
     image = _open(content)
     image.info = {}
     file = io.BytesIO()

@@ -89,7 +89,10 @@ class PreviewExtractor:
         return bool(results) and not self.interruption.is_set()
 
     def _search(self, blob: BlobRow, written: dict[str, str | None]) -> _Result:
-        """Return what is in a file, and store its picture; ``written``: the keys of the batch's pictures by hash.
+        """Search a file for its picture, and store that; return the result.
+
+        ``written`` has the keys of the batch's pictures by hash, and gets new ones. A picture that cannot be used is
+        logged. Other failures are logged, and postpone the search.
 
         Raises:
             StoreUnavailable: the store does not answer at all.
@@ -133,7 +136,7 @@ class PreviewExtractor:
             raise ReadStopped("The search for pictures was stopped.")
 
     def _record(self, team_id: UUID, results: dict[_Key, _Result]) -> None:
-        """Store the results of a batch, and count them."""
+        """Store the results of a batch with its versions, and count them in the metrics."""
         without_picture = [key for key, result in results.items() if result.found == "none"]
         others = {key: result for key, result in results.items() if result.found != "none"}
         with self._database.writing(team_id) as session:
@@ -154,7 +157,7 @@ def _load_batch(session: Session) -> list[ModelVersionRow]:
 
 
 def _postpone(blob: BlobRow, why: str, pause: timedelta) -> _Result:
-    """Build the result of a search that has to be repeated."""
+    """Log that a file could not be searched, and build the result of a search that is repeated after ``pause``."""
     log.warning("a file could not be searched for a picture", extra={"blob": str(blob.id), "why": why})
     return _Result("failed", retry_pause=pause)
 
@@ -172,9 +175,10 @@ def _record_none(session: Session, keys: Sequence[_Key]) -> int:
 
 
 def _record_version(session: Session, team_id: UUID, key: _Key, result: _Result) -> str | None:
-    """Set the picture that was found, or note that there is none; return what is counted.
+    """Set the picture that was found, or that there is none, or when to search again; return what is counted.
 
-    None if the version has a picture by now, or was deleted.
+    A picture that turns out to be a stock picture is not used, see ``remove_if_stock``. None if the version has a
+    picture by now, or was deleted.
     """
     version = session.get(ModelVersionRow, key)
     if version is None or version.preview_source is not None:

@@ -37,7 +37,7 @@ def is_picture_wanted(database: Database, team: TeamContext, place: tuple[UUID, 
 def set_preview(
     storage: PictureStorage, team: TeamContext, place: tuple[UUID, int], picture: Picture | None, *, replace: bool
 ) -> Preview:
-    """Make a picture the preview of a version, given by its model's id and its number.
+    """Make a picture the preview of a version, given by its model's id and its number, and record that.
 
     Without ``replace``, a version that has a preview, or whose preview a user or key has removed, stays as it is.
     None is a picture that was not wanted.
@@ -73,10 +73,10 @@ def is_source_preview_wanted(database: Database, team: TeamContext, model_id: UU
 def set_source_preview(
     storage: PictureStorage, team: TeamContext, model_id: UUID, file_hash: str, picture: Picture
 ) -> bool:
-    """Make a picture of an import's source the preview of the model's newest version; return whether it is.
+    """Make a picture of an import's source the preview of the model's newest version, and record that.
 
-    It is not if that version has another content or a preview, or if a user or key has set or removed the picture of
-    any version of the model: the model would show another one.
+    Return whether it is. It is not if that version has another content or a preview, or if a user or key has set or
+    removed the picture of any version of the model: the model would show another one.
 
     Raises:
         ModelNotFound, VersionNotFound, RoleTooLow: see ``get_version_to_change``.
@@ -124,9 +124,10 @@ def _use_as_preview(
     key: str | None,
     source: PreviewSource,
 ) -> None:
-    """Make a picture with the object of this key the preview of a version, unless a user or key has done so before.
+    """Make a picture with the object of this key the preview of a version, and record that in the audit log.
 
-    One that was found in the file belongs to the user from then on: it stays if it is a stock picture.
+    Does nothing if a user or key has set the same picture before. One that was found in the file belongs to the user
+    from then on: it stays if it is a stock picture. The picture before may become unused.
     """
     model, version = place
     if (version.preview_sha256, version.preview_source) == (picture.sha256, "person"):
@@ -145,7 +146,7 @@ def _use_as_preview(
 
 
 def remove_preview(session: Session, team: TeamContext, model_id: UUID, number: int) -> None:
-    """Remove the preview of a version; the one in its file does not come back.
+    """Remove the preview of a version, and record that; the one in its file does not come back.
 
     Raises:
         ModelNotFound, VersionNotFound, RoleTooLow: see ``get_version_to_change``.

@@ -80,7 +80,8 @@ def _write_object(database: Database, store: BlobStore, team_id: UUID, content: 
 def use_picture(session: Session, team_id: UUID, picture: Picture, key: str | None) -> PreviewRow:
     """Return the team's row of a picture, for a version that will show it; insert it with the object of this key.
 
-    If another request has inserted it meanwhile, the object is left to garbage collection.
+    A new row adds to the team's stored bytes. If another request has inserted it meanwhile, the object is left to
+    garbage collection.
 
     Raises:
         Unavailable: the row was removed since ``write_picture``, or the object.
@@ -128,7 +129,9 @@ def _read_object(store: BlobStore, key: str, start: int, length: int) -> bytes:
 
 
 def read_png(storage: PictureStorage, row: PreviewRow, rendered: bytes | None) -> bytes:
-    """Return the large picture as PNG: the stored one, or else what was rendered of it, which is stored now.
+    """Return the large picture as PNG: the stored one, or else ``rendered``, which is stored for the next time.
+
+    A failure to store it is logged.
 
     Raises:
         PreviewNotFound, StoreUnavailable: see ``_read_object``.

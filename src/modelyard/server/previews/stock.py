@@ -14,7 +14,7 @@ STOCK_MODELS = 5
 
 
 def remove_if_stock(session: Session, team_id: UUID, sha256: str, model_id: UUID) -> bool:
-    """Return whether a picture that is in the file of one more model is a stock picture of the team.
+    """Return whether a picture that is in the file of one more model is a stock picture of the team; mark it if it is.
 
     If it becomes one with this model, it is removed from the others, except where it was set by a user or a key.
     """

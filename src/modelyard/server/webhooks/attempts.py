@@ -15,7 +15,11 @@ from modelyard.server.webhooks.tables import WebhookDeliveryRow, WebhookRow
 
 
 def record_attempt(database: Database, leased: LeasedDelivery, outcome: Outcome) -> bool:
-    """Write the outcome of an attempt and what follows; return False if the lease is lost or the webhook deleted."""
+    """Write the outcome of an attempt, and release its lease; return False if the lease is lost or the webhook deleted.
+
+    The delivery gets its next attempt or ends. A failure holds the webhook's other deliveries for a time, a success
+    releases them. A webhook that failed for too long, or that its receiver ended, is disabled, which is recorded.
+    """
     with database.writing(leased.row.team_id) as session:
         row = session.get(WebhookDeliveryRow, leased.row.id, with_for_update=True)
         if row is None or row.lease != leased.lease:
@@ -78,12 +82,12 @@ def _disable_webhook(session: Session, webhook: WebhookRow, step: NextStep, mome
 
 
 def suspend_deliveries(session: Session, webhook: WebhookRow) -> None:
-    """Let the pending deliveries of a webhook wait until ``resume_deliveries``."""
+    """Remove the next attempts of a webhook's pending deliveries, so that they wait until ``resume_deliveries``."""
     _set_next_attempts(session, webhook, None)
 
 
 def resume_deliveries(session: Session, webhook: WebhookRow, moment: datetime) -> None:
-    """Make all pending deliveries of a webhook due."""
+    """Make all pending deliveries of a webhook due, and end a hold after failures."""
     release_hold(webhook)
     _set_next_attempts(session, webhook, moment)
 

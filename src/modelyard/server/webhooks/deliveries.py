@@ -64,8 +64,8 @@ def _build_delivery(row: WebhookDeliveryRow, webhook: WebhookRow) -> WebhookDeli
 def redeliver(session: Session, team: TeamContext, webhook_id: UUID, delivery_id: UUID) -> UUID:
     """Make a delivery due, whatever its state, with the same body and ``webhook-id``; return its id.
 
-    Its attempts follow the schedule from the start. One for a disabled webhook is sent once, then it waits. An attempt
-    that is running loses its lease: it records nothing, and the delivery is sent once more.
+    Recorded in the audit log. Its attempts follow the schedule from the start. One for a disabled webhook is sent once,
+    then it waits. An attempt that is running loses its lease: it records nothing, and the delivery is sent once more.
 
     Raises:
         WebhookNotFound, WebhookDeliveryNotFound

@@ -69,7 +69,7 @@ def _choose(session: Session, share: SenderShare) -> tuple[Account, UUID] | None
 
 
 def _lease(database: Database, account: Account, delivery_id: UUID, life: timedelta) -> LeasedDelivery | None:
-    """Lease a delivery, unless it was sent or changed since it was chosen, or its team or webhook is busy."""
+    """Lease a delivery and count an attempt; None if it was sent or changed since, or its team or webhook is busy."""
     lease = new_id()
     # Leasing is serialised, since the limits count all leases.
     with database.writing(DELIVERY_LEASES) as session:

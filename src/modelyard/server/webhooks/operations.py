@@ -80,7 +80,9 @@ def find_webhook(session: Session, team: TeamContext, webhook_id: UUID) -> Webho
 def create_webhook(
     database: Database, settings: Settings, cipher: SecretCipher | None, team: TeamContext, new: NewWebhook
 ) -> CreatedWebhook:
-    """Create a webhook, which gets later events; return its secret.
+    """Create a webhook, and record that; it gets later events only. Return its secret, which no later response has.
+
+    Deliveries of earlier events are made for the other webhooks first.
 
     Raises:
         InvalidRequest: see ``check_url``.
@@ -146,9 +148,10 @@ def build_webhook(row: WebhookRow) -> Webhook:
 def update_webhook(
     database: Database, settings: Settings, team: TeamContext, webhook_id: UUID, change: WebhookUpdate
 ) -> UUID:
-    """Set the fields of a webhook that the request has, and return its id.
+    """Set the fields of a webhook that the request has, record a change, and return its id.
 
-    Enabling one clears the reason for which the registry has disabled it, and its pending deliveries are due.
+    Enabling one clears the reason for which the registry has disabled it, and its pending deliveries are due. Disabling
+    one lets them wait. Earlier events are delivered by the fields before.
 
     Raises:
         WebhookNotFound: see ``find_webhook``.
@@ -193,14 +196,14 @@ def _switch(session: Session, row: WebhookRow) -> None:
 
 
 def delete_webhook(session: Session, team: TeamContext, webhook_id: UUID) -> None:
-    """Delete a webhook with its deliveries; raises ``WebhookNotFound``."""
+    """Delete a webhook with its deliveries, and record that; raises ``WebhookNotFound``."""
     row = find_webhook(session, team, webhook_id)
     session.execute(delete(WebhookRow).where(WebhookRow.id == row.id))
     audit.record(session, team.actor, team.team_id, "webhook.deleted", webhook_id, display_name=row.display_name)
 
 
 def queue_test(session: Session, team: TeamContext, webhook_id: UUID) -> UUID:
-    """Queue a test, which is sent once, also to a disabled webhook; return the id of its delivery.
+    """Queue a test, which is sent once, also to a disabled webhook, and record that; return the id of its delivery.
 
     Raises:
         WebhookNotFound: see ``find_webhook``.
@@ -224,7 +227,7 @@ def queue_test(session: Session, team: TeamContext, webhook_id: UUID) -> UUID:
 
 
 def rotate_secret(session: Session, cipher: SecretCipher | None, team: TeamContext, webhook_id: UUID) -> RotatedSecret:
-    """Give a webhook a new secret; requests are signed with the one before too for ``SECRET_GRACE_HOURS``.
+    """Give a webhook a new secret, and record that; the one before signs requests too for ``SECRET_GRACE_HOURS``.
 
     Of several rotations in that time, only the last two secrets sign.
 

@@ -25,9 +25,9 @@ log = logging.getLogger("modelyard.webhooks")
 
 
 def publish_events(database: Database) -> bool:
-    """Make deliveries of the events of all teams that have none yet; return whether there are more events.
+    """Make deliveries of the waiting events of all teams, as many as one call should; return whether there are more.
 
-    A team whose transaction cannot be opened is logged, and left for the next run.
+    See ``publish_team_events``. A team whose transaction cannot be opened is logged, and left for the next run.
     """
     with database.reading() as session:
         teams = session.scalars(select(UnpublishedEventRow.team_id).distinct()).all()
@@ -42,10 +42,10 @@ def publish_events(database: Database) -> bool:
 
 
 def publish_team_events(session: Session, team_id: UUID) -> bool:
-    """Make deliveries of the oldest events of a team, for each enabled webhook that gets them.
+    """Make deliveries of the oldest waiting events of a team, for each enabled webhook that gets them.
 
-    Returns whether there are more events. The caller holds the team's write lock. Events that no webhook gets are
-    removed from the outbox all the same; the audit log keeps them.
+    Returns whether there may be more events. They are removed from the outbox, also those that no webhook gets: the
+    audit log keeps them. The caller holds the team's write lock.
     """
     unpublished = (
         select(AuditEventRow)

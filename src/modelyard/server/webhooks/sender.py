@@ -77,7 +77,10 @@ class Sender:
             return leased
 
     def _send_leased(self, leased: LeasedDelivery) -> bool:
-        """Send a delivery and record the outcome; return False if it was released, since the sender is stopping."""
+        """Send a delivery and record the outcome, logging a failure.
+
+        Return False if it was released, as the sender is stopping.
+        """
         if self._stopping.is_set():
             release_delivery(self._database, leased)
             return False

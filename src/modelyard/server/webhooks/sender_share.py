@@ -91,7 +91,7 @@ class SenderShare:
         self._sendings[lease] = _Sending(account, kind, self.clock())
 
     def record_response(self, lease: UUID, moment: float) -> None:
-        """Record when the receiver has answered or failed: how long it took decides whether the team is quick."""
+        """Charge the account for the time until the receiver answered or failed, and note whether its team is quick."""
         sending = self._sendings[lease]
         sending.seconds = moment - sending.began
         self._order.charge(sending.account, sending.seconds)

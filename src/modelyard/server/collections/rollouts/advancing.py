@@ -50,6 +50,8 @@ def advance_rollout(database: Database, team_id: UUID, rollout_id: UUID) -> bool
 
     The step is decided without the team's write lock first, and again with it if there is something to write. Machines
     that its transaction leaves due are left to their job.
+
+    A step may update machines, and ends or a failure are recorded in the audit log.
     """
     with database.reading() as session:
         if not _decide(session, rollout_id):
@@ -69,6 +71,8 @@ def approve_rollout(
     What the canaries have reported since the job looked at them counts: if one has failed, the roll-out fails. With
     ``without_canaries`` it goes on if all of them are offline or gone, and the event says which. Machines that are due
     are updated first.
+
+    The approval, and a step that was due, are recorded in the audit log and give machines their versions.
 
     Raises:
         CollectionNotFound, RolloutNotFound: see ``find_rollout_to_change``.
@@ -132,7 +136,7 @@ def _decide(session: Session, rollout_id: UUID) -> Step | None:
 
 
 def _apply(session: Session, rollout: RolloutRow, step: Step) -> None:
-    """Write a step, and give machines what it means for them."""
+    """Write a step of a roll-out, update the machines that it concerns, and record the events among the steps."""
     collection = session.get_one(CollectionRow, rollout.collection_id)
     if step.state != rollout.state:
         set_state(rollout, step.state)

@@ -25,13 +25,17 @@ class RolloutAdvancer:
         self._due_at: dict[UUID, float] = {}
 
     def list_due(self) -> Sequence[tuple[UUID, UUID]]:
-        """Return the team and the id of each running roll-out that is due."""
+        """Return the team and the id of each running roll-out that is due; what is kept of ended ones is dropped."""
         running, moment = list_running_rollouts(self._database), self._clock()
         self._due_at = {each: self._due_at[each] for _, each in running if each in self._due_at}
         return [(team_id, each) for team_id, each in running if self._due_at.get(each, moment) <= moment]
 
     def advance(self, due: Sequence[tuple[UUID, UUID]]) -> None:
-        """Move these roll-outs on. If some cannot be, the others are, and the first error is raised then."""
+        """Take the next step of each of these roll-outs.
+
+        If some raise, continue with the others, then raise the first error. Ends early if the job is interrupted. A
+        roll-out is due again after a pause that grows with the time it took.
+        """
         first: Exception | None = None
         for team_id, rollout_id in due:
             if self.interruption.is_set():

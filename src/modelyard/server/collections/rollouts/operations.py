@@ -46,9 +46,10 @@ class StartedRollout:
 
 
 def start_rollout(session: Session, team: TeamContext, collection_id: UUID, new: NewRollout) -> StartedRollout:
-    """Start a roll-out of a version; the same request while it runs returns the same roll-out.
+    """Start a roll-out of a version, and record that; the same request while it runs returns the same roll-out.
 
-    A roll-out that failed or was stopped is replaced: machines that only it gave its version get the one before.
+    Subscribed machines get the version that they should have now. A roll-out that failed or was stopped is replaced:
+    machines that only it gave its version get the one before. Records of the oldest roll-outs are deleted.
 
     Raises:
         CollectionNotFound: see ``find_collection``.
@@ -150,9 +151,9 @@ def _delete_oldest(session: Session, collection: CollectionRow) -> None:
 
 
 def stop_rollout(session: Session, team: TeamContext, collection_id: UUID, rollout_id: UUID) -> UUID:
-    """Stop a roll-out: machines keep the version that they got. One that was stopped stays so. Returns its id.
+    """Stop a roll-out, and record that: machines keep the version that they got. Returns its id.
 
-    If all machines got it, the next roll-out starts from its version.
+    One that was stopped stays so. If all machines got its version, the next roll-out starts from it.
 
     Raises:
         CollectionNotFound, RolloutNotFound: see ``find_rollout_to_change``.
@@ -171,7 +172,9 @@ def stop_rollout(session: Session, team: TeamContext, collection_id: UUID, rollo
 
 
 def roll_back(session: Session, team: TeamContext, collection_id: UUID, rollout_id: UUID) -> UUID:
-    """Give all subscribed machines the version before a roll-out; one that was rolled back stays so. Returns its id.
+    """Give all subscribed machines the version before a roll-out, and record that. Returns its id.
+
+    A roll-out that was rolled back stays so.
 
     Raises:
         CollectionNotFound, RolloutNotFound: see ``find_rollout_to_change``.
@@ -198,7 +201,7 @@ def roll_back(session: Session, team: TeamContext, collection_id: UUID, rollout_
 
 
 def set_state(rollout: RolloutRow, state: RolloutState) -> None:
-    """Set the state of a roll-out; what its canaries were like before does not count in it."""
+    """Set the state of a roll-out, and clear since when its canaries are ready and what keeps it from going on."""
     rollout.state, rollout.updated_at = state, now()
     rollout.canaries_ready_at = rollout.obstacle = None
 
@@ -217,7 +220,7 @@ def build_facts(collection: CollectionRow, rollout: RolloutRow) -> dict[str, Any
 def record_action(
     session: Session, team: TeamContext, what: str, of: tuple[CollectionRow, RolloutRow], **more: Any
 ) -> None:
-    """Record what a person did with a roll-out of a collection."""
+    """Record in the audit log what a person did with a roll-out of a collection."""
     collection, rollout = of
     action, facts = f"collection.rollout_{what}", build_facts(collection, rollout) | more
     audit.record(session, team.actor, team.team_id, action, collection.id, **facts)
