@@ -20,9 +20,10 @@ from modelyard.wire import problems
 
 
 def assign_model(session: Session, team: TeamContext, agent_id: str, model_id: UUID) -> bool:
-    """Assign a model to a machine; return False, and change nothing, if it is assigned already.
+    """Assign a model to a machine, and record that; return False, and change nothing, if it is assigned already.
 
-    A disabled model, or one that is not verified yet, reaches the machine once it is enabled and verified.
+    Increments the team's revision. A disabled model, or one that is not verified yet, reaches the machine once it is
+    enabled and verified.
 
     Raises:
         AgentNotFound: see ``get_agent``.
@@ -42,9 +43,10 @@ def assign_model(session: Session, team: TeamContext, agent_id: str, model_id: U
 
 
 def unassign_model(session: Session, team: TeamContext, agent_id: str, model_id: UUID) -> None:
-    """End the assignment of a model to a machine, which removes its copy unless its labels match or it is subscribed.
+    """End the direct assignment of a model to a machine, and record that; do nothing if there is none.
 
-    Does nothing if the model is not assigned.
+    The machine then removes its copy, unless it has the model's labels or is subscribed to it. If it should not hold
+    the model any more, its replica state is deleted, and it reports all states anew. Increments the team's revision.
 
     Raises:
         AgentNotFound, ModelNotFound: see ``assign_model``.
@@ -64,7 +66,10 @@ def unassign_model(session: Session, team: TeamContext, agent_id: str, model_id:
 def record_changes(
     session: Session, team: TeamContext, action: str, agent: AgentRow, models: Collection[ModelRow]
 ) -> None:
-    """Record changes of a machine's assignments, and wake the machines that wait for their manifest; none for none."""
+    """Record an audit event for each model whose assignment to a machine has changed, and count a revision of the team.
+
+    That wakes the machines that wait for their manifest. Does nothing without models.
+    """
     if models:
         revisions.increment_revision(session, team.team_id)
     for model in models:

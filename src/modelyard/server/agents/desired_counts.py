@@ -51,7 +51,7 @@ class DesiredCounts:
         return {team_id: self._get_at(session, team_id, found.get(team_id, 0)) for team_id in team_ids}
 
     def _get_at(self, session: Session, team_id: UUID, revision: int) -> TeamDesiredCounts:
-        """Return a team's counts at this revision, which is that of the session's snapshot."""
+        """Return a team's counts at the revision of the session's snapshot, cached or else loaded and then cached."""
         with self._lock:
             cached = self._cache.get(team_id)
         if cached is not None and cached[0] == revision:

@@ -89,7 +89,10 @@ class ManifestWaiters:
             waiter.changed.set()
 
     async def _poll(self) -> None:
-        """Check all waiting machines periodically until none waits."""
+        """Check all waiting machines periodically, and wake those that have changed, until none waits.
+
+        A problem with the database is logged, and tried again.
+        """
         while self._waiters:
             await asyncio.sleep(self._every_seconds)
             waiters = list(self._waiters)

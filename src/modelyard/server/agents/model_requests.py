@@ -34,9 +34,10 @@ _COPIED_FIELDS = set(RequestableModel.model_fields) - {"trigger_words", "state"}
 
 
 def request_models(session: Session, team: TeamContext, request: ModelRequest) -> ModelRequestResult:
-    """Assign models to the caller's own machine; each new assignment is recorded. May be repeated.
+    """Assign models to the caller's own machine, and record each new assignment; may be repeated.
 
-    A model that is not verified yet reaches the machine once it is.
+    Increments the team's revision if one is new. Models that may not be requested are in the result, with the reason. A
+    model that is not verified yet reaches the machine once it is.
 
     Raises:
         KeyNotAllowed, AgentUnknown, MachineRequestsOff: see ``_get_requesting_agent``.

@@ -199,7 +199,8 @@ def _build_agent(
 def update_agent(session: Session, team: TeamContext, agent_id: str, change: AgentUpdate) -> None:
     """Set a machine's central labels, which add to its own, or its disk budget, or pause or resume it.
 
-    Fields not sent stay. A change also ends the wait of its manifest request. What is set already is not recorded.
+    Fields not sent stay. A change also ends the wait of its manifest request, and is recorded in the audit log; what is
+    set already is not. New labels may delete replica states, see ``update_label_set``.
 
     Raises:
         AgentNotFound: see ``get_agent``.
@@ -224,11 +225,11 @@ def update_agent(session: Session, team: TeamContext, agent_id: str, change: Age
 
 
 def update_label_set(session: Session, agent: AgentRow) -> None:
-    """Combine own and central labels; delete the states of models that the machine should not hold any more.
+    """Set a machine's label set to its own and central labels, and update what follows from it.
 
-    Subscriptions of labels end or begin by that too, also if only which of the labels count for collections changed.
-
-    If states were deleted, the machine has to report all states again: it may not see that the labels were away.
+    States of models that the machine should not hold any more are deleted; then it has to report all states again, as
+    it may not see that the labels were away. The counts of assigned models are updated. Subscriptions of labels end or
+    begin by that too, also if only which of the labels count for collections changed.
     """
     label_set = build_label_set(agent.own_labels, agent.central_labels)
     if label_set != agent.label_set:
@@ -271,7 +272,7 @@ def approve_removal(session: Session, team: TeamContext, agent_id: str, token: s
 
 
 def request_sync(session: Session, team: TeamContext, agent_id: str) -> None:
-    """Ask a machine to scan its disk and read its manifest at once, and end the wait of its manifest request.
+    """Set that a machine is to scan its disk and read its manifest at once, and end the wait of its manifest request.
 
     The request is delivered once, with the response to its next heartbeat.
 
@@ -284,7 +285,7 @@ def request_sync(session: Session, team: TeamContext, agent_id: str) -> None:
 
 
 def delete_agent(session: Session, team: TeamContext, agent_id: str) -> None:
-    """Delete a machine with its states, assignments and own subscriptions.
+    """Delete a machine with its states, assignments and own subscriptions, and record that in the audit log.
 
     If it still runs, its next heartbeat adds it again, since its key stays valid.
 

@@ -22,7 +22,10 @@ ENDS_AFTER = timedelta(minutes=3)
 
 
 def record_process(agent: AgentRow, process: str | None, moment: datetime) -> None:
-    """Record which process sent a heartbeat, and whether it had been replaced; None for an agent that does not say."""
+    """Store in the machine's row which process sent a heartbeat, and note the return of one that had been replaced.
+
+    Does nothing for an agent that does not say which process it is.
+    """
     if process is None or process == agent.process:
         return
     before = agent.replaced_processes or []
@@ -34,7 +37,10 @@ def record_process(agent: AgentRow, process: str | None, moment: datetime) -> No
 
 
 def _record_return(agent: AgentRow, moment: datetime) -> None:
-    """Record the return of a process; returns begin anew after a pause, unless two agents count as running."""
+    """Note in the machine's row when a replaced process came back, and when the series of such returns began.
+
+    A series ends with a pause of more than ``MAX_PAUSE``, unless two agents count as running now.
+    """
     is_first = agent.returned_at is None or moment - agent.returned_at > MAX_PAUSE
     if is_first and not is_reported_by_two(agent, moment):
         agent.returns_since = moment

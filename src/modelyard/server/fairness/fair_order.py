@@ -45,7 +45,7 @@ class FairOrder:
             self._teams.begin_wait(_get_team(account), self._level)
 
     def end_wait(self, account: Account) -> None:
-        """Count an account as one that does not wait."""
+        """Stop counting an account as one that waits; idempotent."""
         if account in self._waiting:
             self._waiting.remove(account)
             self._people.end_wait(_get_person(account), self._level)

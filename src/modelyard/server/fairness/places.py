@@ -48,7 +48,10 @@ class Places:
         self._outdated = 0
 
     def enter(self, account: Account, grant: Callable[[], object]) -> Entry | None:
-        """Take a place, or one in the queue; return None if that is full for the account."""
+        """Take a place, or one in the queue, for which ``grant`` is called once it is free; None if the queue is full.
+
+        The limits of the account's person and team apply to both.
+        """
         entry = Entry(account, grant)
         if self.running.fits(account):
             self._give_place(entry)
@@ -65,7 +68,7 @@ class Places:
         return entry
 
     def leave(self, entry: Entry) -> None:
-        """Give up a place, which others get, or the wait for one; once for each entry."""
+        """Give up a place, which is given to the next that waits, or give up the wait; once for each entry."""
         if entry.has_place():
             self.running.remove(entry.account)
             for key in self.running.list_keys(entry.account):
@@ -80,7 +83,7 @@ class Places:
             self._drop_outdated()
 
     def _grant_places(self) -> None:
-        """Give free places to the accounts whose virtual time is least."""
+        """Give free places to the accounts whose virtual time is least, and call ``grant`` of their entries."""
         while (account := self._take_next()) is not None:
             granted = self._queues[account].popleft()
             self._give_place(granted)
@@ -110,20 +113,20 @@ class Places:
         return None
 
     def _give_place(self, entry: Entry) -> None:
-        """Let an entry hold a place, and charge it for it."""
+        """Mark an entry as one that has a place, and charge its account for one."""
         entry.is_granted = True
         self.running.add(entry.account)
         self._order.charge(entry.account, 1)
 
     def _end_wait(self, account: Account) -> None:
-        """Count one waiting entry of an account less; an account without one takes no memory."""
+        """Count one waiting entry of an account less, and drop the account's queue if it is empty."""
         self.waiting.remove(account)
         if not self._queues[account]:
             self._order.end_wait(account)
             del self._queues[account]
 
     def _drop_outdated(self) -> None:
-        """Drop the accounts that do not wait any more, once they may be many."""
+        """Build the heap anew without accounts that do not wait any more, once they may be many."""
         if self._outdated > len(self._queues) + _MAX_OUTDATED:
             self._heap, self._at_limit, self._outdated = [], {}, 0
             for account in self._queues:

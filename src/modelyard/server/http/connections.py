@@ -121,14 +121,18 @@ class Connection(HttpToolsProtocol):
                 self.send_400_response("The head of this request is too long.")
 
     def send_400_response(self, msg: str) -> None:
-        """Respond with 400 and the reason, unless the request was responded to already, and close the connection."""
+        """Respond with 400 and the reason, or only close the connection if the request was responded to already."""
         if self._is_lingering or self.transport.is_closing():
             self.transport.close()
         else:
             super().send_400_response(self._refusal or msg)
 
     def on_message_begin(self) -> None:
-        """Await the head of the next request; refuse it if ``WAITING_REQUESTS`` wait for earlier ones."""
+        """Await the head of the next request; refuse it if ``WAITING_REQUESTS`` wait for earlier ones.
+
+        Raises:
+            _RequestRefused: see ``_refuse``.
+        """
         if len(self.pipeline) >= WAITING_REQUESTS:
             self._refuse(f"More than {WAITING_REQUESTS} requests wait on this connection.")
         super().on_message_begin()
@@ -154,7 +158,10 @@ class Connection(HttpToolsProtocol):
         super().on_body(body)
 
     def on_headers_complete(self) -> None:
-        """End the deadline of the head, and read no body until the application asks for it."""
+        """End the deadline of the head, and read no body until the application asks for it.
+
+        A transfer counts as busy from now on, so that its connection is not closed in favour of others.
+        """
         self._cancel_deadline()
         super().on_headers_complete()
         if self.url.startswith(_TRANSFERS):
@@ -204,7 +211,7 @@ class Connection(HttpToolsProtocol):
         return self._is_response_complete and not self._is_request_complete
 
     def _refuse(self, reason: str) -> NoReturn:
-        """Stop the parser; uvicorn then calls ``send_400_response``, which has the reason from here."""
+        """Keep the reason for ``send_400_response``, and raise ``_RequestRefused``, which stops the parser."""
         self._refusal = reason
         raise _RequestRefused(reason)
 

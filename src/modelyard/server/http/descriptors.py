@@ -30,9 +30,9 @@ def raise_descriptor_limit() -> int:
 
 
 def compute_max_connections(descriptors: int) -> int:
-    """Return the maximum number of connections for this many descriptors, 16 to 8,192; log a warning below 1,000.
+    """Return the maximum number of connections for this many descriptors, at least 16 and at most ``MAX_CONNECTIONS``.
 
-    Each connection may need a second descriptor, for a file.
+    Each connection may need a second descriptor, for a file. A warning is logged below ``FEW_CONNECTIONS``.
     """
     most = min(MAX_CONNECTIONS, max(16, (descriptors - RESERVED_DESCRIPTORS) // 2))
     if most < FEW_CONNECTIONS:

@@ -56,7 +56,7 @@ class OperationLimiter:
             self.places.leave(entry)
 
     async def _enter(self, account: Account) -> Entry:
-        """Return the entry of an operation once it has a thread.
+        """Wait until an operation may have a thread, and return its entry, which the caller has to give up.
 
         Raises:
             Unavailable: the account has too many waiting requests, or the wait took longer than ``queue_seconds``.

@@ -103,7 +103,11 @@ def _look_up(host: str, port: int) -> Sequence[tuple[socket.AddressFamily, tuple
 
 
 def _reserve_same_port(addresses: Sequence[tuple[socket.AddressFamily, tuple[Any, ...]]]) -> Sequence[socket.socket]:
-    """Reserve the port of the addresses on each of them; instead of port 0, the one that the first address got."""
+    """Reserve the port of the addresses on each of them; instead of port 0, the one that the first address got.
+
+    Raises:
+        OSError: the port is taken, or this machine has none of the addresses.
+    """
     opened: list[socket.socket] = []
     missing: OSError | None = None
     for family, (host, port, *scope) in addresses:
@@ -219,7 +223,10 @@ class _AddressPrintingServer(uvicorn.Server):
         self._begin_stop = begin_stop
 
     async def shutdown(self, sockets: Any = None) -> None:
-        """Call ``begin_stop``, then stop as uvicorn does; after ``STOP_SECONDS`` the process exits with 1."""
+        """Call ``begin_stop``, then stop as uvicorn does, with log lines at both ends.
+
+        After ``STOP_SECONDS`` the process exits with 1.
+        """
         last_resort = threading.Timer(STOP_SECONDS, _exit_at_once)
         last_resort.daemon = True
         last_resort.start()
@@ -247,6 +254,9 @@ class _AddressPrintingServer(uvicorn.Server):
 
 
 def _exit_at_once() -> None:
-    """End a process whose shutdown hangs, for example on a stalled store. No confirmed change is lost by it."""
+    """Log and end a process with exit code 1 because its shutdown hangs, for example on a stalled store.
+
+    No confirmed change is lost by it.
+    """
     logging.getLogger("modelyard").error("stopping took too long: the process ends without waiting for the rest")
     os._exit(1)

@@ -230,7 +230,11 @@ class OutboundClient:
     def _follow(
         self, method: str, url: httpx2.URL, headers: dict[str, str], max_redirects: int
     ) -> tuple[httpx2.Response, httpx2.URL]:
-        """Send a request and follow redirects; return the last response, open, and its address."""
+        """Send a request and follow redirects; return the last response, open, and its address.
+
+        Raises:
+            RedirectRefused: there are too many redirects, or one without an address.
+        """
         for _ in range(max_redirects + 1):
             response = self._send(method, url, headers)
             if response.status_code not in _REDIRECTS or max_redirects == 0:
@@ -272,7 +276,11 @@ def _show_host(url: httpx2.URL) -> str:
 
 @contextmanager
 def _translate_errors(url: httpx2.URL) -> Iterator[None]:
-    """Translate the library's errors; messages name the address without its query."""
+    """Translate the library's errors; messages name the address without its query.
+
+    Raises:
+        SourceTooSlow, ProxyRefused, ProxyFailed, SourceUnreachable: see ``errors``.
+    """
     try:
         yield
     except httpx2.TimeoutException:

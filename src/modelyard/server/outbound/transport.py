@@ -120,6 +120,9 @@ class CheckedTransport(httpx2.BaseTransport):
         """Send a request to one address, or through a proxy to a host, until ``ends`` of the monotonic clock.
 
         The name for TLS is the host's.
+
+        Raises:
+            SourceTooSlow: the time is over.
         """
         left = ends - time.monotonic()
         too_slow = SourceTooSlow(f"'{target.host}' did not answer within {self._head_seconds:g} seconds.")

@@ -95,7 +95,7 @@ def _build_rechecks(resources: Resources, metrics: Metrics) -> Job:
     lease = JobLease(resources.database, "recheck")
 
     def recheck() -> bool:
-        """Store the noticed objects, and verify all that wait if this process gets the lease."""
+        """Store the noticed objects, and verify all objects that wait, if this process gets the lease; return False."""
         resources.recheck_requests.flush(resources.database)
         if resources.settings.verification_workers and scrubber.has_rechecks() and lease.acquire():
             with leased(lease, scrubber.interruption):
@@ -259,7 +259,7 @@ def _build_webhooks(resources: Resources) -> list[Job]:
     sender = Sender(database, resources.settings, resources.cipher)
 
     def publish() -> bool:
-        """Make deliveries of new events, of all that have come since the run before at once."""
+        """Make deliveries of the events that have come since the run before; return whether there are more."""
         return publish_events(database)
 
     return [

@@ -15,7 +15,10 @@ class ObjectRangeReader:
         self._head: bytes | None = None
 
     def read(self, start: int, length: int) -> bytes:
-        """Return up to ``length`` bytes from ``start``; fewer only at the end. Errors of the store pass through."""
+        """Return up to ``length`` bytes from ``start``; fewer only at the end. Errors of the store pass through.
+
+        The first ``HEAD_BYTES`` are requested once and kept.
+        """
         if min(start + length, self.size) > HEAD_BYTES:
             return self._request(start, length)
         if self._head is None:

@@ -24,7 +24,8 @@ class StoreCapabilities:
     def ensure_probed(self, store: BlobStore) -> bool:
         """Probe the store unless an earlier probe succeeded; return False if it still cannot be probed.
 
-        A store that is full or does not answer is reported as a warning in the log; no error is raised.
+        A probe writes and deletes objects. Its result is logged and kept; a store that is full or does not answer is a
+        warning in the log, and no error is raised.
         """
         if self.probed is not None:
             return True

@@ -26,7 +26,7 @@ class DualHasher:
         self._blake3 = blake3()
 
     def update(self, piece: Buffer) -> None:
-        """Hash the next bytes."""
+        """Add the next bytes to both hashes."""
         self._sha256.update(piece)
         self._blake3.update(piece)
 

@@ -56,7 +56,9 @@ class StatCache:
             self._entries.pop(key, None)
 
     def _find_or_create_entry(self, key: str) -> tuple["Future[StoredObject | None]", bool]:
-        """Return a key's entry, perhaps still pending, and False; or a new one and True, which the caller must fill.
+        """Return a key's entry, perhaps still pending, and False.
+
+        Or store a new one, which the caller must fill, and True. Above ``MAX_ENTRIES`` the oldest entry is dropped.
 
         Raises:
             StatUnavailable: the team's last request failed less than ten seconds ago.

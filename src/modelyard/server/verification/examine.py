@@ -89,9 +89,9 @@ def examine_object(
 ) -> Examination:
     """Check that the object at ``key`` exists, has the blob's declared size and hash, and is a valid model file.
 
-    The extensions of its models' paths say which format it must have. A large object is
-    hashed here only if the store has no digest within ``DIGEST_WAIT_SECONDS``; ``on_begin`` gets the hasher in either
-    case, once the size is right. What is wrong with the object is returned as ``error``, not raised.
+    The extensions of its models' paths say which format it must have. A large object is hashed here only if the store
+    has no digest within ``DIGEST_WAIT_SECONDS``; ``on_begin`` gets the hasher in either case, once the size is right.
+    What is wrong with the object is returned as ``error``, not raised. Writes nothing; a failed inspection is logged.
 
     Raises:
         StoreUnavailable: the store does not answer, or the object changed while it was read.

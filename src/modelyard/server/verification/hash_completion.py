@@ -138,7 +138,10 @@ def _load_batch(session: Session) -> list[BlobRow]:
 
 
 def _postpone(blob: BlobRow, why: str, *, is_suspect: bool = False) -> dict[str, Any]:
-    """Return the columns that make a blob be tried again after ``RETRY_PAUSE``, and verified again if it is suspect."""
+    """Log that a blob's hashes could not be computed, and return the columns that make it be tried again.
+
+    It is due after ``RETRY_PAUSE``; a suspect one is to be verified again too.
+    """
     log.warning("the hashes of a blob could not be computed", extra={"blob": str(blob.id), "why": why})
     moment = now()
     return {"hash_retry_at": moment + RETRY_PAUSE} | ({"recheck_since": moment} if is_suspect else {})

@@ -35,11 +35,13 @@ log = logging.getLogger("modelyard.verification")
 
 
 def record_result(database: Database, leased: LeasedBlob, examination: Examination) -> bool:
-    """Record the result in one transaction; return False if it is not valid any more, and the blob is examined again.
+    """Record the result of an examination, and release the lease, in one transaction; return False if it is outdated.
 
-    That is so if the lease is lost, the removal of its copy has begun, or another rule applies to pickles by now. If
-    the team has the same content in another verified blob, this one is merged into that and deleted, unless that is
-    doubtful. A verified blob also repairs damaged versions and replaces doubtful blobs.
+    It is outdated if the lease is lost, the removal of its copy has begun, or another rule applies to pickles by now:
+    then the blob is examined again. The versions get the state, an audit event each and new metadata; pending ones may
+    become current, and the team's revision is incremented. If the team has the same content in another verified blob
+    that is not doubtful, this one is merged into that and deleted. A verified blob also repairs damaged versions and
+    replaces doubtful blobs.
     """
     with database.writing(leased.blob.team_id) as session:
         blob = lock_leased_blob(session, leased)
@@ -81,9 +83,9 @@ def _build_state(examination: Examination) -> Verified | Failed:
 
 
 def record_inspection_failure(database: Database, leased: LeasedBlob) -> bool:
-    """Release a blob on which the inspection itself has failed, for a growing pause, and tell why its versions wait.
+    """Release a blob on which the inspection itself has failed, for a growing pause, and store why its versions wait.
 
-    Says nothing about the content, which stays pending. Returns False, and changes nothing, if the lease is lost.
+    The content stays pending. Returns False, and changes nothing, if the lease is lost.
     """
     with database.writing(leased.blob.team_id) as session:
         blob = lock_leased_blob(session, leased)
@@ -98,7 +100,10 @@ def record_inspection_failure(database: Database, leased: LeasedBlob) -> bool:
 
 
 def _merge(session: Session, blob: BlobRow, kept: BlobRow) -> None:
-    """Point the blob's versions and uploads to ``kept``, delete the blob, and discard its stored object."""
+    """Point the blob's versions and uploads to ``kept``, delete the blob, and discard its stored object.
+
+    Its size is subtracted from the team's stored bytes.
+    """
     use_other_blobs(session, [(blob, kept)])
     discard(session, [DiscardedObject(blob.team_id, blob.store_key)], get_database_time(session))
     revisions.change_stored_bytes(session, blob.team_id, stored_bytes=-blob.size)

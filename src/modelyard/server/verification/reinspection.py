@@ -94,7 +94,14 @@ class Reinspector:
         return [blob for blob in blobs if blob.team_id == blobs[0].team_id]
 
     def _inspect(self, blob: BlobRow, extensions: set[str], results: _Results) -> None:
-        """Inspect a file as each of the formats that its models' paths declare, and add the results."""
+        """Inspect a file as each of the formats that its models' paths declare, and add the metadata to the results.
+
+        A refusal is logged, and adds no metadata. Other failures are logged, and postpone the file.
+
+        Raises:
+            StoreUnavailable: the store does not answer at all.
+            ReadStopped: see ``inspect_next``.
+        """
         # Of a pickle no more is known than before, and its inspection is expensive.
         names = {extension: f"model{extension}" for extension in extensions if find_format(f"x{extension}") != "pickle"}
         try:
@@ -121,7 +128,10 @@ class Reinspector:
             raise ReadStopped("The inspection of stored files was stopped.")
 
     def _record(self, team_id: UUID, results: _Results) -> None:
-        """Store the metadata of a batch with all versions of its files."""
+        """Store the results of a batch: the metadata with all versions, and with the blobs when they are due again.
+
+        Increments the team's revision.
+        """
         with self._database.writing(team_id) as session:
             for blob_id, metadata in results.metadata.items():
                 set_metadata(session, blob_id, metadata)

@@ -95,7 +95,7 @@ class Scrubber:
     def _examine_next(self, candidates: Iterable[Select[BlobRow]]) -> bool:
         """Examine the first blob of these statements whose check has not raised in this round, and record the result.
 
-        Returns False, which begins a new round, if there is none or the scrubber was interrupted.
+        Returns False if there is none or the scrubber was interrupted; then the next call begins a new round.
         """
         with self._database.reading() as session:
             results = (session.scalar(statement.where(self._build_not_skipped()).limit(1)) for statement in candidates)

@@ -262,7 +262,7 @@ class Verifier:
                 discard(session, [DiscardedObject(leased.blob.team_id, leased.copied_to)], get_database_time(session))
 
     def _stop_reading(self, leased: LeasedBlob) -> None:
-        """Stop the read of a blob whose lease was lost or not renewed."""
+        """Stop the read of a leased blob, if it has begun."""
         with self._lock:
             hasher = self._hashers.get(leased.lease)
         if hasher is not None:
@@ -287,7 +287,7 @@ class Verifier:
 
     @contextmanager
     def _track(self, leased: LeasedBlob) -> Iterator[None]:
-        """Charge the time of the block to the account of a registered blob, and unregister it at the end."""
+        """Count the time of the block against the account of a leased blob, and end its registration afterwards."""
         began = time.monotonic()
         try:
             yield

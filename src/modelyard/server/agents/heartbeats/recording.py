@@ -36,6 +36,9 @@ def record_heartbeat(database: Database, team: TeamContext, beat: Heartbeat, max
 
     The report is compared with the stored states before the team is locked, so that other writers wait less.
 
+    Also stores the machine's description and uses of models, and adds a new machine, with the audit events that belong
+    to it.
+
     Raises:
         KeyNotAllowed: the key belongs to another machine.
         AgentTaken: another person's machine has the name, or one that runs with another key, see ``check_takeover``.

@@ -33,7 +33,10 @@ def is_same_sender(agent: AgentRow, team: TeamContext, beat: Heartbeat, moment: 
 
 
 def find_sender(session: Session, team: TeamContext, beat: Heartbeat, max_machines: int, moment: datetime) -> AgentRow:
-    """Return the machine, with the caller's key bound to its name; the row of a new one is not yet in the session.
+    """Return the row of the machine that sends a heartbeat, and bind the caller's key to its name.
+
+    The row of a new machine is built, but not yet in the session. A key that is new to the machine, a new machine and
+    the return of an unhealthy one are recorded in the audit log.
 
     Raises:
         KeyNotAllowed, AgentTaken, TooManyMachines: see ``record_heartbeat``.
@@ -49,9 +52,10 @@ def find_sender(session: Session, team: TeamContext, beat: Heartbeat, max_machin
 
 
 def update_sender(session: Session, team: TeamContext, agent: AgentRow, beat: Heartbeat, moment: datetime) -> None:
-    """Store the reported fields and labels, the key and the time; inserts the row of a new machine.
+    """Store what a heartbeat says about its machine, the key and the time; insert the row of a new machine.
 
-    Revokes the approval of a removal that is no longer the one that waits.
+    New labels may delete replica states and change subscriptions, see ``update_label_set``. The approval of a removal
+    that is no longer the one that waits is deleted. Flushes the session.
     """
     for name in _COPIED_FIELDS:
         setattr(agent, name, getattr(beat, name))
@@ -72,7 +76,7 @@ def update_sender(session: Session, team: TeamContext, agent: AgentRow, beat: He
 
 
 def _bind_key(session: Session, team: TeamContext, agent: AgentRow | None, agent_id: str, moment: datetime) -> None:
-    """Bind the caller's key to the machine's name, if that is new or has another key.
+    """Bind the caller's key to the machine's name, if the machine is new or has another key; record a change of key.
 
     Raises:
         KeyNotAllowed, AgentTaken: see ``record_heartbeat``.

@@ -42,7 +42,7 @@ class OperationThreads:
     async def run(self, operation: Callable[[], Result]) -> Result:
         """Run a function in a thread, in a copy of the caller's context, and return its result.
 
-        The caller's cancellation takes effect when the function has ended.
+        Threads that idle too long end. The caller's cancellation takes effect when the function has ended.
         """
         worker = self._idle.pop() if self._idle else _Worker(self._idle)
         self._stop_unused()

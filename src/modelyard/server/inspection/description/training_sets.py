@@ -83,7 +83,7 @@ def parse_table(metadata: Mapping[str, str], key: str) -> Any:
 
 
 def _add_dataset(sets: dict[str, TrainingSet], dataset: dict[str, Any]) -> None:
-    """Add the subsets and tags of one entry of ``ss_datasets``."""
+    """Add the subsets and tags of one entry of ``ss_datasets`` to ``sets``; values that a set has already stay."""
     for name, tags in _iterate_objects(dataset.get("tag_frequency")):
         found = sets.setdefault(name, TrainingSet(name))
         found.tags = found.tags or _parse_counts(tags)

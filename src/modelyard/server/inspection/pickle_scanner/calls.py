@@ -63,7 +63,11 @@ def _check_ordered_dict_state(target: Mapping, state: Value) -> None:
 
 
 def _make_ordered_dict(arguments: list[Value], budget: Budget) -> Value:
-    """Return an OrderedDict that is empty, or made from a list of pairs, as Python 2 wrote it."""
+    """Return an OrderedDict that is empty, or made from a list of pairs, as Python 2 wrote it.
+
+    Raises:
+        Refused: it has other arguments, or keys that are refused.
+    """
     match arguments:
         case []:
             return Mapping(kind="OrderedDict")
@@ -88,7 +92,11 @@ def _split_pair(value: Value) -> tuple[Value, Value]:
 
 
 def _make_counter(arguments: list[Value], budget: Budget) -> Value:
-    """Return a Counter, empty or from a dict."""
+    """Return a Counter, empty or from a dict.
+
+    Raises:
+        Refused: it has other arguments.
+    """
     match arguments:
         case [Mapping(kind="dict") as counts]:
             budget.spend(len(counts.entries))
@@ -99,7 +107,11 @@ def _make_counter(arguments: list[Value], budget: Budget) -> Value:
 
 
 def _make_set(arguments: list[Value], budget: Budget) -> Value:
-    """Return a set from a list of hashable values."""
+    """Return a set from a list of hashable values.
+
+    Raises:
+        Refused: it has other arguments, or members that are refused.
+    """
     match arguments:
         case [Sequence(kind="list") as members]:
             budget.spend(len(members.items))
@@ -109,7 +121,11 @@ def _make_set(arguments: list[Value], budget: Budget) -> Value:
 
 
 def _make_size(arguments: list[Value], budget: Budget) -> Value:
-    """Return a torch.Size from a tuple of integers."""
+    """Return a torch.Size from a tuple of integers.
+
+    Raises:
+        Refused: it has other arguments.
+    """
     match arguments:
         case [Sequence(kind="tuple") as lengths] if all(map(is_integer, lengths.items)):
             budget.spend(len(lengths.items))
@@ -118,7 +134,11 @@ def _make_size(arguments: list[Value], budget: Budget) -> Value:
 
 
 def _make_device(arguments: list[Value], _budget: Budget) -> Value:
-    """Return a device of a known type, with an optional index below ``MAX_DEVICES``."""
+    """Return a device of a known type, with an optional index below ``MAX_DEVICES``.
+
+    Raises:
+        Refused: it has other arguments.
+    """
     match arguments:
         case [str(kind)] if kind in DEVICE_TYPES:
             return Opaque("device")
@@ -160,7 +180,11 @@ def _make_bytearray(arguments: list[Value], budget: Budget) -> Value:
 
 
 def _make_complex(arguments: list[Value], _budget: Budget) -> Value:
-    """Return a complex number from two floats."""
+    """Return a complex number from two floats.
+
+    Raises:
+        Refused: it has other arguments.
+    """
     match arguments:
         case [float(), float()]:
             return Opaque("complex")
@@ -182,7 +206,11 @@ def _make_numpy_dtype(arguments: list[Value], _budget: Budget) -> Value:
 
 
 def _make_numpy_scalar(arguments: list[Value], _budget: Budget) -> Value:
-    """Return a NumPy scalar from the float64 dtype and eight bytes."""
+    """Return a NumPy scalar from the float64 dtype and eight bytes.
+
+    Raises:
+        Refused: it has other arguments.
+    """
     match arguments:
         case [dtype, bytes(raw)] if dtype is FLOAT64 and len(raw) == 8:
             return Opaque("numpy scalar")

@@ -62,7 +62,11 @@ class ImportList:
 
 
 def list_imports(ranges: Ranges) -> dict[str, object]:
-    """Return the entries of the verdict: ``imports``, pairs as of ``build_pairs``, and ``imports_complete``."""
+    """Read the names that the pickles of a file import; return them as the entries of the verdict.
+
+    They are ``imports``, pairs as of ``build_pairs``, and ``imports_complete``, which is false if a pickle could not be
+    read.
+    """
     found = ImportList()
     # The file is refused already, and pickletools raises many kinds of exception: each ends one pickle only.
     try:
@@ -89,7 +93,7 @@ def _read_stream(ranges: Ranges, found: ImportList) -> bool:
 
 
 def _read_members(ranges: Ranges, found: ImportList) -> None:
-    """Add the names of the pickles in a zip, first of the one that torch loads."""
+    """Add the names of the pickles in a zip, first of the one that torch loads; a failure makes the list incomplete."""
     members = [member for member in zips.read_members(ranges).values() if member.name.endswith(".pkl")]
     members.sort(key=lambda member: not member.name.endswith("/data.pkl"))
     bytes_left = MAX_BYTES

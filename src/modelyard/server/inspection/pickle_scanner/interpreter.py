@@ -68,7 +68,7 @@ class PickleMachine:
         self.steps = 0
 
     def finish(self) -> PickleContents:
-        """Return the contents.
+        """Set the one value on the stack as that of the contents, and return them.
 
         Raises:
             Refused: the stack does not have exactly one value.
@@ -150,7 +150,10 @@ def _push_global(machine: PickleMachine, argument: Value) -> None:
 
 
 def _reduce(machine: PickleMachine, _argument: Value) -> None:
-    """Replace arguments and function on the stack by the abstract result of the call; see ``calls.call``."""
+    """Replace arguments and function on the stack by the abstract result of the call; see ``calls.call``.
+
+    Nothing is called. The bytes that a tensor claims are counted.
+    """
     arguments, function = machine.pop(), machine.pop()
     result = call(function, arguments, machine.budget)
     if isinstance(result, Tensor):

@@ -81,7 +81,7 @@ class FolderLock:
         self._descriptor = descriptor
 
     def release(self) -> None:
-        """Release the lock. Idempotent."""
+        """Release the lock by closing its file. Idempotent."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -199,6 +199,8 @@ class StorageFolder:
 
     def create_staging_folder(self, metadata: ObjectMetadata, link: Path | None = None, content: bytes = b"") -> Path:
         """Create a folder in ``incoming`` with its metadata, and a hard link to ``link``, or a file with ``content``.
+
+        If that fails, the folder is deleted.
 
         Raises:
             StoreFull: without ``link``, ``metadata.size`` bytes do not fit; or the disk is full.

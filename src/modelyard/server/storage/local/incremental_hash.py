@@ -136,7 +136,7 @@ class IncrementalHash:
             self._rewinds += 1
 
     def resize(self, size: int) -> None:
-        """Set the size of the file; the digest is that of ``size`` bytes, once so many are hashed."""
+        """Set the size of the file, at which the digest is published; a digest of another size is dropped."""
         with self._changed:
             self._size = size
             self._digest = self._hasher.build_digest() if self._position == size else None

@@ -112,7 +112,7 @@ class LocalUpload:
         return 0
 
     def open_part_writer(self, number: int) -> "PartWriter":
-        """Remove a part from the list durably and open it for writing; ``number`` must be one of this upload.
+        """Take a part off the list durably, and open it for writing; ``number`` must be one of this upload.
 
         Raises:
             NoSuchUpload: the upload was published or aborted.
@@ -135,7 +135,9 @@ class LocalUpload:
                 raise
 
     def finish(self, parts: Sequence[NamedPart]) -> None:
-        """Publish the file if the named parts are exactly the listed ones and cover the complete file.
+        """Publish the file under its key if the named parts are exactly the listed ones and cover the complete file.
+
+        The journal of parts is deleted, and the hash goes on with the published file.
 
         Raises:
             NoSuchUpload: it was published or aborted.
@@ -154,7 +156,10 @@ class LocalUpload:
             (self._folder.get_object_folder(self.metadata.key) / JOURNAL).unlink()
 
     def abort(self) -> None:
-        """Discard the upload, unless it was published. Active writers get an error when they commit. Idempotent."""
+        """Delete the upload with its bytes, unless it was published. Idempotent.
+
+        Active writers get an error when they commit.
+        """
         with self._steps:
             if not self._is_closed:
                 self._is_closed = True

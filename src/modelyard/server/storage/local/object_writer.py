@@ -34,6 +34,8 @@ class ObjectWriter(ABC):
     def write(self, chunks: Sequence[bytes]) -> None:
         """Append the chunks, at most 1,024 of them.
 
+        Progress is reported to the upload or the hash.
+
         Raises:
             StoreFull, StoreUnavailable: call ``discard`` then.
             ValueError: more bytes than declared.
@@ -113,7 +115,9 @@ class WholeObjectWriter(ObjectWriter):
         super().__init__(folder, self._staging / "bytes", 0, metadata.size)
 
     def commit(self) -> str:
-        """Publish the file; see ``ObjectWriter.commit``. The etag is the SHA-256.
+        """Make the file durable and publish it; return its SHA-256 as the etag. See ``ObjectWriter.commit``.
+
+        After a failure the file is deleted.
 
         Raises:
             ChecksumMismatch: the bytes do not have the signed SHA-256.

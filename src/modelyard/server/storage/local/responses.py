@@ -23,7 +23,7 @@ def get_headers(scope: Scope) -> dict[str, str]:
 
 
 async def send_response(send: Send, status: int, headers: Mapping[str, str], body: bytes = b"") -> None:
-    """Send a small response with its whole body."""
+    """Send the head of a response and its whole body, which is small."""
     await send(build_start_message(status, {"Content-Length": str(len(body)), **headers}))
     await send({"type": "http.response.body", "body": body})
 

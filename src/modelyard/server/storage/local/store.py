@@ -89,14 +89,22 @@ class LocalStore:
         return self._build_signed_request("PUT", key, headers, signed, expires)
 
     def presign_part(self, key: str, upload: str, number: int, size: int, expires: timedelta) -> SignedRequest:
-        """See ``BlobStore.presign_part``; raises ``NoSuchUpload`` unless the upload is open."""
+        """See ``BlobStore.presign_part``; raises ``NoSuchUpload`` unless the upload is open.
+
+        Raises:
+            ValueError: the part has another size.
+        """
         if self._find_open_upload(key, upload).part_size(number) != size:
             raise ValueError(f"Part {number} does not have {size} bytes.")
         signed = {"part": str(number), "size": str(size), "upload": upload}
         return self._build_signed_request("PUT", key, {"Content-Length": str(size)}, signed, expires)
 
     def presign_download(self, key: str, file_name: str, sha256: str, expires: timedelta) -> SignedRequest:
-        """See ``BlobStore.presign_download``; ``sha256`` is sent as the ETag and not compared with the bytes."""
+        """See ``BlobStore.presign_download``; ``sha256`` is sent as the ETag and not compared with the bytes.
+
+        Raises:
+            ValueError: ``sha256`` is not one.
+        """
         if not re.fullmatch("[0-9a-f]{64}", sha256):
             raise ValueError(f"{sha256!r} is not a SHA-256.")
         return self._build_signed_request("GET", key, {}, {"name": file_name, "sha256": sha256}, expires)
@@ -125,7 +133,11 @@ class LocalStore:
         self._find_open_upload(key, upload).resize(size)
 
     def put_part(self, key: str, upload: str, number: int, content: bytes) -> str:
-        """See ``BlobStore.put_part``; the file is hashed as its parts arrive in order."""
+        """See ``BlobStore.put_part``; the file is hashed as its parts arrive in order.
+
+        Raises:
+            ValueError: the part has another size.
+        """
         if self._find_open_upload(key, upload).part_size(number) != len(content):
             raise ValueError(f"Part {number} does not have {len(content)} bytes.")
         writer = self.open_part_writer(key, upload, number)
@@ -198,7 +210,11 @@ class LocalStore:
         return _read_pieces(self._open_version(key, version), start, length)
 
     def copy(self, key: str, to: str, version: str | None = None) -> None:
-        """See ``BlobStore.copy``; the copy is a hard link to the same bytes, with their digest."""
+        """See ``BlobStore.copy``; the copy is a hard link to the same bytes, with their digest.
+
+        Raises:
+            KeyTaken: ``to`` has an object already.
+        """
         with self._open_version(key, version) as source:
             metadata = ObjectMetadata(to, "", source.seek(0, io.SEEK_END), 1, self.now())
         self._require_unused_key(to)
@@ -210,7 +226,11 @@ class LocalStore:
         self._hash_threads.set_hash(to, self._hash_threads.find_hash(key))
 
     def put(self, key: str, content: bytes) -> None:
-        """See ``BlobStore.put``; the bytes are published like those of an uploaded file, but not hashed."""
+        """See ``BlobStore.put``; the bytes are published like those of an uploaded file, but not hashed.
+
+        Raises:
+            KeyTaken: the key has an object already.
+        """
         self._require_unused_key(key)
         metadata = ObjectMetadata(key, "", len(content), max(len(content), 1), self.now())
         staging = self.folder.create_staging_folder(metadata, content=content)
@@ -224,7 +244,11 @@ class LocalStore:
         self._hash_threads.set_hash(key, None)
 
     def list_keys(self, prefix: str) -> Iterator[StoredKey]:
-        """See ``BlobStore.list_keys``; sorted by key, objects that are deleted meanwhile may be left out."""
+        """See ``BlobStore.list_keys``; sorted by key, objects that are deleted meanwhile may be left out.
+
+        Raises:
+            StoreUnavailable: the folder of the models is missing.
+        """
         if not self.folder.objects.is_dir():
             raise StoreUnavailable("The folder of the models is missing.")
         purpose = prefix.split("/", maxsplit=1)[0] if "/" in prefix else "*"

@@ -56,7 +56,11 @@ def _copy_ranges(connections: Connections, request: dict[str, Any], size: int, r
     upload = connections.client.create_multipart_upload(**names, ContentType="application/octet-stream")["UploadId"]
 
     def copy_range(number: int, start: int) -> dict[str, Any]:
-        """Copy one range as a part, and return the part as S3 completes it."""
+        """Copy one range as a part, and return the part as S3 completes it.
+
+        Raises:
+            StoreUnavailable: the bucket does not copy ranges.
+        """
         copy_source_range = f"bytes={start}-{min(start + range_size, size) - 1}"
         part = connections.slow_client.upload_part_copy(
             **request, UploadId=upload, PartNumber=number, CopySourceRange=copy_source_range

@@ -85,7 +85,12 @@ OPERATOR_MESSAGES = {
 
 @contextmanager
 def translate_s3_errors() -> Iterator[None]:
-    """Translate errors into ``S3Error`` if the bucket answered or keys are missing, else ``StoreUnavailable``."""
+    """Translate errors of S3's client that the block raises.
+
+    Raises:
+        S3Error: the bucket refused a request, or there are no credentials.
+        StoreUnavailable: the bucket did not answer.
+    """
     try:
         yield
     except ClientError as error:
@@ -98,7 +103,11 @@ def translate_s3_errors() -> Iterator[None]:
 
 @contextmanager
 def translate_store_errors() -> Iterator[None]:
-    """Translate errors like ``translate_s3_errors``, and every ``S3Error`` into its ``StoreError``."""
+    """Translate errors like ``translate_s3_errors``, and every ``S3Error`` into its ``StoreError``.
+
+    Raises:
+        StoreError: the bucket refused a request, or did not answer; see ``S3Error.to_store_error``.
+    """
     try:
         with translate_s3_errors():
             yield

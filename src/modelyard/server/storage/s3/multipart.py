@@ -55,7 +55,11 @@ def _load_parts(connections: Connections, key: str, upload: str) -> list[dict[st
 
 
 def abort(connections: Connections, key: str, upload: str) -> None:
-    """Abort an upload; see ``BlobStore.abort_multipart``."""
+    """Abort an upload, of which nothing may be left; see ``BlobStore.abort_multipart``.
+
+    Raises:
+        StoreError: the bucket refused it.
+    """
     try:
         with connections.limit_call():
             connections.client.abort_multipart_upload(
@@ -71,6 +75,10 @@ def finish(connections: Connections, key: str, upload: str, named: Sequence[Name
 
     Several stores ignore a condition on completing, or ignore it when two uploads complete at once. So the key is also
     looked up first, and a caller that relies on a single winner must use unique keys.
+
+    Raises:
+        KeyTaken: the key has another object already.
+        PartsWrong, NoSuchUpload: see ``BlobStore.finish_multipart``.
     """
     try:
         held = _load_parts(connections, key, upload)

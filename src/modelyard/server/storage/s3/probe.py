@@ -83,7 +83,10 @@ class _ProbeRun:
             self._store.delete(key)
 
     def refuses_overwrite(self) -> bool:
-        """Return whether the same URL writes only once, with its condition and without (else there is a remark)."""
+        """Return whether a second write by the same URL is refused, with its condition and without.
+
+        May add a remark.
+        """
         key = self._new_key()
         first = self._sign_put(key, _BODY)
         self._send_valid(first, _BODY)

@@ -19,9 +19,14 @@ _OTHER = "The object under this key has changed."
 
 
 def read_range(connections: Connections, name: str, start: int, length: int, version: str | None) -> Iterator[bytes]:
-    """Start to read a range; see ``BlobStore.read``. The head of the response has arrived when this returns.
+    """Request a range, and return an iterator over its bytes; see ``BlobStore.read``.
 
-    The connection is released when the iterator ends or is closed; no place of the call limit is held for the body.
+    The head of the response has arrived when this returns. The connection is released when the iterator ends or is
+    closed; no place of the call limit is held for the body.
+
+    Raises:
+        VersionChanged: the object has another ETag than ``version``.
+        StoreError: the bucket refused the request.
     """
     if length < 1:
         return iter(())

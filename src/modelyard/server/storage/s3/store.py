@@ -87,7 +87,11 @@ class S3Store:
         )
 
     def presign_download(self, key: str, file_name: str, sha256: str, expires: timedelta) -> SignedRequest:
-        """See ``BlobStore.presign_download``; ``sha256`` is only checked for its form, S3 sends its own ETag."""
+        """See ``BlobStore.presign_download``; ``sha256`` is only checked for its form, S3 sends its own ETag.
+
+        Raises:
+            ValueError: ``sha256`` is not one.
+        """
         if not re.fullmatch("[0-9a-f]{64}", sha256):
             raise ValueError(f"{sha256!r} is not a SHA-256.")
         query = {
@@ -169,7 +173,13 @@ class S3Store:
         return range_reads.read_range(self.connections, self.get_object_name(key), start, length, version)
 
     def copy(self, key: str, to: str, version: str | None = None) -> None:
-        """See ``BlobStore.copy``; an object that appears under ``to`` meanwhile is replaced."""
+        """See ``BlobStore.copy``; an object that appears under ``to`` meanwhile is replaced.
+
+        Raises:
+            NoSuchKey: there is no object under ``key``.
+            VersionChanged: it is not the requested version.
+            KeyTaken: ``to`` has an object already.
+        """
         stored = self.stat(key)
         if stored is None:
             raise NoSuchKey("No object has this key.")
@@ -244,7 +254,11 @@ class S3Store:
 
     @contextmanager
     def _limit_call(self) -> Iterator[None]:
-        """Hold a place of the call limit; refusals of the bucket become store errors."""
+        """Hold a place of the call limit for the block, and translate refusals of the bucket to store errors.
+
+        Raises:
+            StoreError: the bucket refused a request.
+        """
         try:
             with self.connections.limit_call():
                 yield
