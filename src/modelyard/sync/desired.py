@@ -176,9 +176,10 @@ def build_waiting_entry(model: ManifestEntry, reason: str) -> RejectedEntry:
 
 
 def _check_entry_and_pins(model: ManifestEntry | Model, folder_files: FolderFiles) -> DesiredModel | RejectedEntry:
-    """Check an entry as ``_check_entry``; one on whose version pins disagree waits, and its file stays as it is.
+    """Check an entry as ``_check_entry``, and also its pins and the files of a folder; return the model or a rejection.
 
-    So does a folder whose files are not known.
+    If pins disagree on the version, or the files of a folder are not known, the entry is rejected for now, and what is
+    placed stays as it is.
     """
     if isinstance(model, ManifestEntry) and model.pin_conflict is not None:
         named = printable(model.pin_conflict)

@@ -67,6 +67,9 @@ class FolderSources:
     async def load_lists(self, entries: Iterable[ManifestEntry]) -> dict[str, tuple[FolderFile, ...] | str]:
         """Return the files of each folder among the entries by the hash of its manifest, or why they are not known.
 
+        Lists that are not stored on this machine are requested and, once verified, stored. After a request without a
+        response, no more are sent in this call. Pages of URLs of other versions are dropped.
+
         Raises:
             StateFileError: see ``StateFile``.
         """
@@ -84,9 +87,9 @@ class FolderSources:
         return files
 
     async def get_url(self, desired: DesiredModel) -> str:
-        """Return a URL of one file of a folder, whose path is ``desired.file_path``.
+        """Return a URL of one file of a folder, whose path is ``desired.file_path``; requested pages of URLs are kept.
 
-        Files are downloaded in the order of the list, so one page of URLs serves many of them.
+        Files are downloaded in the order of the list, so one page serves many of them. Each URL is returned once.
 
         Raises:
             NotPlaced: the registry does not list the file.
@@ -118,7 +121,11 @@ class FolderSources:
         return _UrlPage(urls, cursor, listed.page_meta.next_cursor, time.monotonic())
 
     async def _load_list(self, entry: ManifestEntry, sha256: str) -> tuple[FolderFile, ...] | str:
-        """Return a verified list: one that is known, or the registry's, which is kept; or why there is none."""
+        """Return a folder's list of files, known, stored or requested; or a sentence that says why there is none.
+
+        A requested list is verified by its hash and stored. A registry that does not respond is not asked again in this
+        round.
+        """
         if (known := self._known.get(sha256)) is not None:
             return known
         if (kept := await _run_in_thread(lambda: self._lists.find(sha256))) is not None:

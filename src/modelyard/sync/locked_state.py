@@ -93,7 +93,11 @@ def _describe_content(compared: ComparedModel) -> str:
 
 
 def _build_state(found: Iterable[tuple[ComparedModel, Model]]) -> LockedState:
-    """Build the state from the locked models and the records of the versions with their content."""
+    """Build the state from the locked models and the records of the versions with their content.
+
+    Raises:
+        LockInvalid: a machine cannot hold the models; see ``get_locked_state``.
+    """
     model_ids: dict[UUID, UUID] = {}
     entries: list[ManifestEntry] = []
     for compared, record in found:

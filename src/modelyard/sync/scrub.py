@@ -46,7 +46,7 @@ class Scrubber:
         self._deadline = deadline
 
     def scrub_next_file(self, now: datetime, stopped: threading.Event) -> bool | None:
-        """Re-read the next due file and return whether its content is unchanged; None if no file is due.
+        """Read the next due file, record the read, and return whether its content is unchanged; None if none is due.
 
         The hash of a changed file is removed from the index. A missing file, or one whose file system does not respond,
         counts as unchanged and as read.
@@ -82,7 +82,7 @@ class Scrubber:
         ]
 
     def _is_file_unchanged(self, placement: Placement, stopped: threading.Event) -> bool:
-        """Return whether one file still has its hash, as ``_is_unchanged``; else its hash leaves the index."""
+        """Return whether one file still has its hash, as ``_is_unchanged``; if not, delete the hash from the index."""
         is_unchanged = self._has_hash(placement, stopped)
         if not is_unchanged:
             self._machine.index.remove_hash(placement.path)
@@ -101,7 +101,11 @@ class Scrubber:
             return False
 
     def _hash_file(self, placement: Placement, on_progress: Callable[[], None], stopped: threading.Event) -> str:
-        """Return the SHA-256 of a placed or found file, read at the limited rate; blocking."""
+        """Return the SHA-256 of a placed or found file, read at the limited rate; blocking.
+
+        Raises:
+            FileUnreadable: it is not a regular file any more, or see ``hash_file``.
+        """
         # A user's file may be a link; a placed file never is one.
         through_links = placement.origin == "found"
         status = placement.path.stat(follow_symlinks=through_links)

@@ -11,7 +11,7 @@ class DiskReservations:
         self._reserved: dict[int, dict[UUID, int]] = defaultdict(dict)
 
     def set_reservation(self, device: int, model_id: UUID, bytes_left: int) -> None:
-        """Set how many bytes a download still needs, instead of an earlier number; the disk is not asked."""
+        """Set how many bytes a download still needs, in place of an earlier number; the disk itself is not changed."""
         self._reserved[device][model_id] = bytes_left
 
     def remove_reservation(self, device: int, model_id: UUID) -> None:

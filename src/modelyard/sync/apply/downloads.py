@@ -49,7 +49,7 @@ def _never_blocked(_: Remove | Replace) -> str | None:
 
 
 async def _get_no_file_url(desired: DesiredModel) -> str:
-    """Refuse to download a file of a folder."""
+    """Raise ``NotPlaced``, because this caller does not download the files of folders."""
     raise NotPlaced("blocked", f"{quoted(desired.model_path)} is a folder, which is not downloaded here.")
 
 
@@ -170,7 +170,7 @@ class Downloads:
         return self.options.keep_free + self._reservations.sum_other_reservations(device, desired.id)
 
     def _reserve(self, device: int, desired: DesiredModel, received: int) -> None:
-        """Reserve only the disk space that a download still needs."""
+        """Lower the reservation of a download to what it still needs after ``received`` bytes."""
         self._reservations.set_reservation(device, desired.id, desired.size - received)
 
     def _schedule_window_end(self) -> None:
@@ -255,7 +255,10 @@ class _ProgressReport:
         self._is_stalled = False
 
     def handle_event(self, event: ProgressEvent) -> None:
-        """Report an event of the transfer."""
+        """Report the received bytes and the retries of a transfer, and adjust the reservation.
+
+        Other events are ignored.
+        """
         if isinstance(event, Received | Resumed):
             received = event.done if isinstance(event, Received) else event.kept
             if received != self._received:

@@ -96,7 +96,7 @@ class Executor:
         await self._threads.__aexit__(kind, failure, trace)
 
     def start_tracking_changes(self) -> None:
-        """Record anew what actions change, because a plan from a scan that begins now does not include it."""
+        """Drop what is recorded of changed files and results, because a scan that begins now sees them."""
         self._changed.clear()
         self._results.clear()
 
@@ -148,7 +148,7 @@ class Executor:
         await self._idle.wait()
 
     def raise_bug(self) -> None:
-        """Raise an unexpected exception of an action or a recheck, if there was one since the last call."""
+        """Raise the last unexpected exception of an action or a recheck since the last call, if there was one."""
         bug, self._bug = self._bug, None
         if bug is not None:
             raise bug
@@ -165,12 +165,12 @@ class Executor:
         )
 
     def take_finished(self) -> list[FinishedAction]:
-        """Return the actions that succeeded since the last call; failures are in ``progress`` only."""
+        """Return the actions that succeeded since the last call, and forget them; failures are in ``progress`` only."""
         ended, self._finished = self._finished, []
         return ended
 
     def take_stale(self) -> bool:
-        """Return whether actions were left out since the last call because their files changed after the scan."""
+        """Return whether actions were left out since the last call because their files had changed, and forget that."""
         is_stale, self._is_stale = self._is_stale, False
         return is_stale
 
@@ -229,7 +229,10 @@ class Executor:
             self._plan_to_clean_up = None
 
     async def _clean_up(self, plan: Plan) -> None:
-        """Do the maintenance that is due once after the actions of a plan."""
+        """Clean the work folders in a thread after the actions of a plan, and keep notes on folders that stay.
+
+        See ``clean_up_after``. Then jobs that wait are started, or the executor becomes idle.
+        """
         try:
             clean_up = partial(clean_up_after, plan, self._machine, self._list_used)
             kept = await self._threads.run(clean_up, timeout_seconds=None)

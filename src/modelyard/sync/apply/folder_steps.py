@@ -67,12 +67,15 @@ class FolderSteps:
         return build_ready_state(desired, target.path, "fetched")
 
     def remove(self, action: Remove) -> None:
-        """Move a folder to the trash. Blocking."""
+        """Move a folder to the trash and delete its row; see ``FolderPlacer.remove``. Blocking."""
         with open_work_folder(action.target.root.work_folder, make=True) as work:
             self.placer.remove(work, action.target, action.placement)
 
     def _prepare_work_folder(self, work: OpenFolder, action: Fetch | Replace) -> None:
-        """Check the disk, and move what a kill of this action left to the trash, whose files are used. Blocking."""
+        """Check that the folder can be placed from the work folder, and move left-overs of this action to the trash.
+
+        The files there are used again. Blocking.
+        """
         check_disk(work, action.target)
         clear_leftovers(work, self.machine.agent_id, self.machine.journal.folder_lists, action.desired.sha256)
 

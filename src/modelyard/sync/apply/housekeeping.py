@@ -38,10 +38,11 @@ def update_journal(plan: Plan, machine: MachineState, excluded: Collection[Path 
 def clean_up_after(
     plan: Plan, machine: MachineState, list_used: Callable[[], Collection[Path | str]] = tuple
 ) -> list[KeptFolder]:
-    """Flush the hash index, delete expired trash and stale partial files in the work folders; errors are ignored.
+    """Clean the work folders after a plan, flush the hash index, and delete lists of folders that nothing needs.
 
-    ``list_used`` returns the hashes that running actions use. Returns the folders there that have files of a user in
-    them, and stay.
+    In the work folders, expired trash and stale partial files are deleted, and left-over folders become trash. Errors
+    are ignored. ``list_used`` returns the hashes that running actions use. Returns the folders there that have files of
+    a user in them, and stay.
     """
     cleaned = [clean_work_folder(work, machine, plan.kept_partial_hashes, list_used) for work in plan.work_folders]
     with suppress(StateFileError):

@@ -35,7 +35,7 @@ class Progress:
             self.on_progress(replica_state)
 
     def report(self, job: Job, replica_state: ReplicaState) -> None:
-        """Record a new state of a job's model, and report it if the newest plan contains the job.
+        """Store a new state of a job's model in the job, and report it if the newest plan contains the job.
 
         Not reported is the removal of a file whose model is in place or queued elsewhere.
         """

@@ -87,7 +87,10 @@ class ActionQueue:
         self._count(job, -1)
 
     def start_next(self, *, may_remove: bool) -> Job | None:
-        """Move the next job that may begin to the running ones and return it; None if there is none."""
+        """Move the next job that may begin to the running ones, and return it; None if there is none.
+
+        The paths that it uses count as used from now on.
+        """
         for lane, jobs in self._waiting.items():
             if not jobs or not self._has_free_slot(lane) or (lane == "removal" and not may_remove):
                 continue

@@ -141,7 +141,7 @@ class ActionRunner:
     async def _copy_in_thread(
         self, desired: DesiredModel, target: Target, source: Source, place: PlaceStaged
     ) -> ReplicaState:
-        """Get a local file into place in a thread, see ``_copy_local``."""
+        """Place a copy of a local file, or a file from the trash, in a thread; see ``_copy_local``."""
         keep_free = self.downloads.count_bytes_to_keep_free(desired, target.root.device)
         return await self._run_in_thread(lambda: self._copy_local(desired, target, source, place, keep_free))
 
@@ -202,7 +202,14 @@ class ActionRunner:
             return place(StagedFile(trash, source.path.name, descriptor), work)
 
     def _remove(self, action: Remove) -> None:
-        """Remove a file; an unapproved removal is recorded first, an approved one resets the count afterwards."""
+        """Move a file or folder to the trash, unless that is blocked now.
+
+        An unapproved removal is recorded in the journal first, for the removal limit; an approved one resets the count
+        of recent removals afterwards.
+
+        Raises:
+            ActionBlocked: see ``_require_not_blocked``.
+        """
         self._require_not_blocked(action)
         if not action.is_approved:
             self.machine.journal.record_removals([action.placement.path])

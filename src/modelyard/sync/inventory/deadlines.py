@@ -71,7 +71,7 @@ class _Call(Generic[Result]):
             self.finished.set()
 
     def has_progressed(self) -> bool:
-        """Return whether the work made progress since the last call of this method."""
+        """Return whether the work made progress since the last call of this method, and note the progress seen."""
         has_progressed, self._seen_count = self._progress_count != self._seen_count, self._progress_count
         return has_progressed
 

@@ -48,7 +48,11 @@ def _compare_folder(
     entries: dict[Path, FolderEntry],
     hashes: FileHashes,
 ) -> FolderEntry:
-    """Return the folder with the hash of the first list of which it has all files, or with what differs."""
+    """Compare a folder with the lists; return it with the hash of the first list of which it has all files.
+
+    Otherwise with a reason: a file that is missing or differs, or, as ``unreadable``, one that cannot be read. Files
+    are hashed for that, and their entries in ``entries`` replaced.
+    """
     reason: str | None = None
     for sha256, files in lists.items():
         for file in files:

@@ -106,7 +106,7 @@ class RootListing:
         return self._find_other_spelling(name, deadline)
 
     def _find_other_spelling(self, name: str, deadline: StallDeadline) -> FolderEntry | None:
-        """Return the entry that a case-insensitive file system, as on Windows and macOS, treats as the same name."""
+        """Return the entry that a case-insensitive file system treats as the same name, or None."""
         if self._names_by_key is None:
             self._names_by_key = {build_path_key("", entry_name): entry_name for entry_name in self.entries}
         entry_name = self._names_by_key.get(build_path_key("", name))

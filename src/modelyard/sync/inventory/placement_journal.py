@@ -105,7 +105,10 @@ class PlacementJournal:
         self.confirm_all([placement])
 
     def confirm_all(self, placements: Iterable[Placement]) -> None:
-        """Confirm several placements in one transaction, see ``confirm``."""
+        """Write several confirmed rows in one transaction; see ``confirm``.
+
+        Rows of other content at their paths are deleted.
+        """
         with self._state.transaction() as database:
             for placement in placements:
                 database.execute(

@@ -92,7 +92,11 @@ class _Scanner:
         return install.with_types(self._desired).with_folders_of(map(Path, self._placed))
 
     def run(self, installs: list[Install]) -> Inventory:
-        """Scan the roots of these installs and return the inventory; call it once."""
+        """Scan the roots of these installs and return the inventory; call it once.
+
+        Files are hashed as far as needed. Writes the hash index, from which files that are gone are deleted, and
+        records the folders' modification times.
+        """
         seen = tuple(tuple(self._scan_root(root, install) for root in install.roots) for install in installs)
         absent: dict[Path, int | None] = {root.path: None for roots in seen for root in roots if not root.inode}
         mtimes = {
@@ -121,7 +125,7 @@ class _Scanner:
         )
 
     def _scan_root(self, root: Root, install: Install) -> RootOnDisk:
-        """Return the root, and list its files in ``self``; one that cannot be read gets a problem and is not listed."""
+        """Look at a root and list its files; return it, with a problem and without a list if it cannot be read."""
         deadline = self._options.deadline
         try:
             root_on_disk = deadline.run(root.path, lambda _: inspect_root(root, install))
@@ -138,9 +142,9 @@ class _Scanner:
         return root_on_disk
 
     def _find_desired(self, roots: tuple[RootOnDisk, ...]) -> None:
-        """Look up each desired name in each root of its key.
+        """Add to the files what each root has under each desired name of its key.
 
-        This finds links, other spellings, and files in place of folders.
+        This finds links, other spellings, and files in place of folders, which the lists of files do not show.
         """
         by_key: dict[str, list[RootOnDisk]] = {}
         for root in roots:
@@ -160,7 +164,7 @@ class _Scanner:
                     self._occupying.add(path)
 
     def _find_placements(self) -> None:
-        """Find files that the journal spells differently from the disk.
+        """Add to the files those that the journal spells differently from the disk.
 
         Only where the file system treats both spellings as one name.
         """
@@ -174,7 +178,7 @@ class _Scanner:
                         self._files[placement.path] = file
 
     def _hash_files(self) -> None:
-        """Hash the files that could be desired or placed models, and those that occupy desired paths."""
+        """Add the hashes of files that could be desired or placed models, and of those that occupy desired paths."""
         sizes = {model.size for model in self._desired}
         placed = {(placement.path, placement.size) for placement in self._placements}
         for path, file in self._files.items():

@@ -40,7 +40,11 @@ def read_work_folders(roots: Iterable[RootOnDisk], agent_id: str) -> WorkFolders
 def _read_work_folder(
     work_folder: Path, root: RootOnDisk, space: FilesystemSpace, agent_id: str, found: WorkFolders
 ) -> None:
-    """Add what one work folder holds to ``found``; ``space`` is that of its device so far."""
+    """Add to ``found`` the trash, partial files and disk space of one work folder.
+
+    ``space`` is that of its device so far. Detecting reflinks may use unnamed temporary files in a folder of the
+    device.
+    """
     listed = list(_list_trash(work_folder))
     found.trash_files.update(((root.device, sha256), path) for path, sha256, is_folder, _ in listed if not is_folder)
     trash_bytes = _count_reclaimable_bytes(status for *_, files in listed for status in files)

@@ -69,7 +69,10 @@ def determine_ownership(inventory: Inventory, lookup: RootLookup) -> Ownership:
 
 
 def _classify(placement: Placement, file: FolderEntry | None, ownership: Ownership) -> None:
-    """Add one journal row to ``ownership`` by the file at its path; None if there is no file."""
+    """Add one journal row to ``ownership`` according to the file at its path; None stands for no file.
+
+    A row without a file is to be deleted. A row whose file another program placed becomes that of a found file.
+    """
     if file is None:
         ownership.rows_to_delete.append(placement)
     elif file.kind == "unreadable":
@@ -94,7 +97,7 @@ def _classify(placement: Placement, file: FolderEntry | None, ownership: Ownersh
 
 
 def _classify_folder(placement: Placement, file: FolderEntry, ownership: Ownership) -> None:
-    """Add the row of a folder model: a folder is the agent's own if it is the very one that was placed.
+    """Add the row of a folder model to ``ownership``: as owned only if it is the very folder that was placed.
 
     The inode alone does not show that, since file systems use those of deleted folders again: also a file in it must
     have the time that the agent gave it. The other files may be damaged; they are checked when it is removed.
@@ -125,7 +128,11 @@ def _classify_as_spelled(placement: Placement, file: FolderEntry, ownership: Own
 
 
 def _record_changed(placement: Placement, ownership: Ownership) -> None:
-    """Keep one changed row per path, which is enough to know that the agent had a file there; drop unconfirmed ones."""
+    """Add the row of a file that is not the agent's any more to ``ownership``, one for each path.
+
+    That is enough to know that the agent had a file there. An unconfirmed row, or an earlier one of the path, is
+    deleted.
+    """
     if not placement.is_confirmed:
         ownership.rows_to_delete.append(placement)
         return

@@ -33,7 +33,7 @@ _PNG_START = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
 
 
 def require_space(action: WritePreview, keep_free: int) -> None:
-    """Raise ``NotPlaced`` if a picture may not fit on its disk while ``keep_free`` bytes stay free."""
+    """Raise ``DiskSpaceLacking`` if a picture may not fit on its disk while ``keep_free`` bytes stay free."""
     space = get_filesystem_space(action.target.root.path)
     if space is not None and space.free_bytes < keep_free + MAX_PNG_BYTES:
         remedy = LOWER_KEEP_FREE if space.total_bytes < keep_free + MAX_PNG_BYTES else FREE_SPACE
@@ -92,9 +92,9 @@ def remove_preview(machine: MachineState, action: Remove) -> None:
 
 
 def remove_all_previews(machine: MachineState, installs: Iterable[Install], options: ScanOptions) -> None:
-    """Remove every unchanged picture that the agent wrote; one that cannot be removed stays.
+    """Move every unchanged picture that the agent wrote to the trash; one that cannot be removed stays.
 
-    ``machine`` has the journal of previews.
+    Scans the installs, and writes what it finds to the journal of previews, which ``machine`` has.
 
     Raises:
         StateFileError: see ``StateFile``.

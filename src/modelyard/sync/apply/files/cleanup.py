@@ -59,6 +59,7 @@ def delete_stale_partial_files(
     Partial downloads and incomplete folders of a ``desired`` hash are kept, since they will be resumed; copies are
     never resumed. A checkpoint without its partial file, which was placed just before a kill, is deleted. Age is the
     time since the last change of the file or its attributes. Folders under temporary names: see ``clear_leftovers``.
+    Those are not touched.
     """
     own = re.compile(
         rf"([0-9a-f]{{64}})\.{re.escape(agent_id)}(?:(\.[0-9a-f]+)?(\.link)?\.part(\.journal)?|(\.folder))"

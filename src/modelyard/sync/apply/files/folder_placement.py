@@ -109,6 +109,7 @@ class _OwnedFolder:
 
         Raises:
             NotPlaced: it is not.
+            NotPlaced: it is another folder, or has an entry that is not of the model.
         """
         if not _is_named(parent, name, self.status):
             raise _build_other_folder(self.path)
@@ -131,7 +132,11 @@ class FolderPlacer:
     stopped: threading.Event
 
     def place(self, staged: StagedFolder, desired: DesiredModel, target: Target) -> None:
-        """Rename a staged folder to its unused name. Missing folders above it are created."""
+        """Rename a staged folder to its unused name, with an intent in the journal before and a confirmation after.
+
+        Missing folders above the name are created. A folder of that name that has only the model's empty folders is
+        deleted.
+        """
         with open_target_folder(target, make=True) as parent:
             staged.check_unchanged(self.stopped)
             row = self._record_intent(staged, desired, target)
@@ -149,7 +154,8 @@ class FolderPlacer:
         """Replace a folder that this agent placed by a staged one; if it is missing, only place the staged one.
 
         The old folder goes to the trash, with files of the model that were changed in it; one with other files stays.
-        Where names cannot be exchanged, the name is missing for a moment.
+        The journal has an intent before and a confirmation after. Where names cannot be exchanged, the name is missing
+        for a moment.
         """
         try:
             with self._open_owned(target, old) as owned:
@@ -161,9 +167,13 @@ class FolderPlacer:
             self.place(staged, desired, target)
 
     def remove(self, work: OpenFolder, target: Target, placement: Placement) -> None:
-        """Move a folder that this agent placed to the trash, if it has only the files and contents of its model.
+        """Move a folder that this agent placed to the trash, and delete its row.
 
-        Files that are missing in it do not matter. If it is gone already, only its row is deleted.
+        A folder with files that are not of its model, or with changed ones, is not moved. Files that are missing in it
+        do not matter. If it is gone already, only its row is deleted.
+
+        Raises:
+            NotPlaced: the folder is another one, or has other or changed files.
         """
         with suppress(FileNotFoundError), self._open_owned(target, placement) as owned:
             with owned.parent.open_subfolder(target.path.name) as folder:
@@ -202,7 +212,10 @@ class FolderPlacer:
     def _move_away_and_place(
         self, staged: StagedFolder, desired: DesiredModel, target: Target, owned: _OwnedFolder
     ) -> None:
-        """Replace an owned folder in two steps; after a failure the old one is moved back."""
+        """Move an owned folder away, place the staged one, and then move the old one to the trash.
+
+        After a failure the old one is moved back and its row confirmed, if that is possible; the failure is raised.
+        """
         temporary_name = self._move_away(owned, staged.work)
         try:
             self.place(staged, desired, target)
@@ -214,7 +227,11 @@ class FolderPlacer:
         put_into_trash(staged.work, temporary_name, owned.placement.sha256)
 
     def _move_away(self, owned: _OwnedFolder, work: OpenFolder) -> str:
-        """Move an owned folder to the work folder and return its name there; it is moved back if it has changed."""
+        """Move an owned folder to the work folder and return its name there; it is moved back if it has changed.
+
+        Raises:
+            NotPlaced: it has changed; or it could not be moved back, and has the temporary name.
+        """
         name = build_temporary_name(owned.placement.sha256, self.machine.agent_id)
         try:
             rename_folder_without_replacing(owned.parent, owned.path.name, work, name)
@@ -301,6 +318,9 @@ def _exchange(staged: StagedFolder, owned: _OwnedFolder, temporary_name: str) ->
     """Exchange a staged folder with an owned one, which then has the temporary name in the work folder.
 
     The staged folder is renamed first: no later download may complete the old folder under its name.
+
+    Raises:
+        NotPlaced: the owned folder has changed; or the exchange could not be undone.
     """
     work, name = staged.work, owned.path.name
     rename_folder_without_replacing(work, staged.name, work, temporary_name)

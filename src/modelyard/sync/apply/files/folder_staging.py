@@ -85,12 +85,16 @@ class FolderStaging:
         return f"{self.desired.sha256}.{self.agent_id}{STAGING_SUFFIX}"
 
     def prepare(self) -> None:
-        """Create the folder, or delete what does not belong to it from an earlier run's."""
+        """Create the staged folder if it is missing, and delete what does not belong to the model from it."""
         with self._open(make=True) as folder:
             delete_foreign_entries(folder, FolderTree.from_files(self.desired.files))
 
     def stage_local(self, file: FolderFile) -> bool:
-        """Return whether a file is complete: from an earlier run, or from another file here that has its content."""
+        """Get a file of the folder from this machine if possible, and return whether the folder has it now, verified.
+
+        A file from an earlier run is verified, and deleted if it is wrong. Otherwise a file with the same content is
+        linked or copied. The folders above it are created.
+        """
         with self._open() as folder, open_file_folder(folder, file.path, make=True) as (parent, name):
             if parent.get_status(name) is not None:
                 if self._verify(parent, name, file):
@@ -108,7 +112,7 @@ class FolderStaging:
         return False
 
     def place_partial(self, file: FolderFile, partial: PartialFile) -> None:
-        """Sync a verified download and rename it to its place in the folder."""
+        """Set the time of a verified download, sync it, and rename it to its place in the folder."""
         set_mtime(partial.descriptor, compute_folder_file_mtime_ns(file.sha256))
         partial.sync()
         self.verified[file.path] = get_identity(partial.descriptor)
@@ -151,7 +155,7 @@ class FolderStaging:
             return False
 
     def _verify(self, parent: OpenFolder, name: str, file: FolderFile) -> bool:
-        """Return whether a name in the folder has the content of ``file``; what it was then is kept."""
+        """Return whether a name in the folder has the content of ``file``, and keep the identity that it had then."""
         if (identity := self._find_content(parent, name, file)) is None:
             return False
         self.verified[file.path] = identity
@@ -199,7 +203,10 @@ class FolderStaging:
         return (is_in_trash and status.st_nlink > 1) or status.st_ino in self.inodes
 
     def _copy(self, source: OpenFolder, source_name: str, parent: OpenFolder, name: str, file: FolderFile) -> None:
-        """Copy a file durably; the next run deletes an incomplete copy, since its content is wrong."""
+        """Copy a file durably, as shared blocks where the file system can do that.
+
+        The next run deletes an incomplete copy, since its content is wrong.
+        """
         descriptor = parent.create_file(name)
         try:
             with source.open_file(source_name) as original:

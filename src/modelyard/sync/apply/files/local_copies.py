@@ -69,7 +69,12 @@ class StagingArea:
             self.work.remove_file(name)
 
     def _create_copy(self, name: str, original: int, source: Source, desired: DesiredModel) -> tuple[int, CopyMethod]:
-        """Create a verified, durable copy of an open source; return its descriptor and how it was made."""
+        """Create a verified, durable copy of an open source; return its descriptor and how it was made.
+
+        Raises:
+            NotPlaced: the source has changed, or disk space for a copy is lacking.
+            ReadStopped: ``stopped`` was set.
+        """
         if os.fstat(original).st_size != desired.size:
             raise build_source_changed(source.path)
         descriptor = self.work.create_file(name)

@@ -99,7 +99,8 @@ class Placer:
     def remove(self, work: OpenFolder, target: Target, placement: Placement) -> None:
         """Move a file that this agent placed, and that still has the placement's content, to the trash.
 
-        It is deleted if the trash is on another file system. If the file is gone already, only its row is deleted.
+        It is deleted if the trash is on another file system. Afterwards its row is deleted, also if the file was gone
+        already.
         """
         try:
             with open_target_folder(target, make=False) as folder:
@@ -139,10 +140,14 @@ class Placer:
     def _exchange(
         self, staged: StagedFile, desired: DesiredModel, target: Target, owned: OwnedFile, work: OpenFolder
     ) -> None:
-        """Exchange a staged file with the old one, by a copy if it is on another file system, and confirm its row.
+        """Exchange a staged file with the old one and confirm its row, with an intent in the journal before.
+
+        If the work folder is on another file system, a copy is exchanged, see ``_exchange_copy``. The old file goes to
+        the trash.
 
         Raises:
             ExchangeUnsupported: the file system cannot exchange names.
+            NotPlaced: see ``exchange_with_staged``; the intent is deleted.
         """
         self._record_intent(desired, target, staged.descriptor)
         try:
@@ -157,9 +162,10 @@ class Placer:
             self._exchange_copy(staged, desired, target, owned)
 
     def _exchange_copy(self, staged: StagedFile, desired: DesiredModel, target: Target, owned: OwnedFile) -> None:
-        """Exchange with a copy, for a work folder on another file system.
+        """Exchange the old file with a copy of the staged one, for a work folder on another file system.
 
-        The old file is deleted, since the trash is on the other file system too.
+        Confirm the row. The old file is deleted, since the trash is on the other file system too, and the staged one as
+        well.
         """
         name = target.path.name
         with self._copy_beside(staged, desired, owned.folder, name) as copy:
@@ -205,6 +211,9 @@ class Placer:
         """Copy a staged file beside the name, for a work folder on another file system; yield the copy's descriptor.
 
         The copy is verified and synced. Its temporary name is deleted after the block.
+
+        Raises:
+            NotPlaced: another process places the file, or the copy has other content than the staged file.
         """
         copy_path = folder.path / self._get_temporary_name(name)
         descriptor = filesystem.open_locked_single_link(copy_path, folder.descriptor)

@@ -130,14 +130,24 @@ def _link_and_unlink(folder: OpenFolder, name: str, target: OpenFolder, new_name
 
 
 def _check_and_rename(folder: OpenFolder, name: str, target: OpenFolder, new_name: str) -> None:
-    """Rename after checking that the name is unused; a file that gets it in between is replaced. For FAT."""
+    """Rename a file after a check that the name is unused, for file systems such as FAT.
+
+    A file that gets the name in between is replaced.
+
+    Raises:
+        FileExistsError: the name is used.
+    """
     if target.get_status(new_name) is not None:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new_name)
     folder.replace_file(name, target, new_name)
 
 
 def _check_and_rename_folder(folder: OpenFolder, name: str, target: OpenFolder, new_name: str) -> None:
-    """Rename a folder after checking that the name is unused; see ``rename_folder_without_replacing``."""
+    """Rename a folder after checking that the name is unused; see ``rename_folder_without_replacing``.
+
+    Raises:
+        FileExistsError: the name is used.
+    """
     if target.get_status(new_name) is not None:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new_name)
     try:

@@ -132,7 +132,7 @@ def list_trash(work: OpenFolder) -> list[TrashFile]:
 def purge_trash(
     work: OpenFolder, *, needed_bytes: int = 0, kept_hashes: Collection[str] = (), keep_seconds: float = TRASH_SECONDS
 ) -> list[str]:
-    """Delete expired files, then the oldest ones until ``needed_bytes`` more are free; return the deleted names.
+    """Delete expired files in the trash, then the oldest ones until ``needed_bytes`` more are free; return their names.
 
     Files with a hash in ``kept_hashes`` are about to be restored and stay. Less may be free in the end.
     """
