@@ -147,7 +147,10 @@ def _check_no_links(folder: Path, names: Iterable[str]) -> None:
 
 
 def _create_folder(folder: Path, files: Mapping[str, Path], address: AgentAddress) -> None:
-    """Create the extension's folder with all of its files in one step."""
+    """Create the extension's folder with all of its files in one step, and make it durable.
+
+    A draft of it, which is removed in any case, is filled first.
+    """
     draft = folder.with_name(_DRAFT_FOLDER)
     _remove_draft_folder(folder)
     try:

@@ -102,7 +102,10 @@ class Agent:
         self._last_approval: str | None = None
 
     async def run(self) -> None:
-        """Run all tasks until cancelled or one raises; then stop all actions and report the stop."""
+        """Run all tasks until cancelled or one raises; then stop all actions and report the stop.
+
+        The report goes to the status file and to the registry.
+        """
         try:
             async with asyncio.TaskGroup() as tasks:
                 for task in (
@@ -169,7 +172,7 @@ class Agent:
         await self.evictions.run(self._runner.request_reconcile)
 
     async def _report_all_states(self) -> None:
-        """Send heartbeats until all states are reported, the connection is lost or the registry refuses them.
+        """Send heartbeats until all states are reported, or the connection is lost or refused.
 
         Ends also after the registry has asked ``_MAX_RESENDS`` times for all states again.
         """
@@ -204,7 +207,10 @@ class Agent:
                 await self._change_key(key)
 
     async def _change_key(self, key: str) -> None:
-        """Release this machine's name with the key in use, then use another one, to which the name is given."""
+        """Send a last heartbeat with the key in use, which releases this machine's name, then use another key.
+
+        A heartbeat and a request for the manifest with the new key follow at once.
+        """
         self.status.is_stopping = True
         await self._send_last_heartbeat()
         self.status.is_stopping = False
@@ -214,7 +220,7 @@ class Agent:
         self.poller.poll_now()
 
     async def _read_approval(self) -> None:
-        """Record the removal that was approved on this machine; delete the file of an approval that was used."""
+        """Read the removal that was approved on this machine into the status; delete the file of a used approval."""
         token = await asyncio.to_thread(self._folder.read_approval)
         if token is not None and token == self._last_approval and self.status.approved.get("machine") != token:
             with suppress(OSError):
@@ -236,7 +242,7 @@ class Agent:
             await asyncio.to_thread(self._folder.write_status, build_snapshot(status))
 
     async def _send_last_heartbeat(self) -> None:
-        """Send a heartbeat within 5 s if the registry is connected; failures are ignored."""
+        """Send a last heartbeat if the registry is connected, for at most 5 s; failures are ignored."""
         if self.status.connection.is_up:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LAST_HEARTBEAT_SECONDS):

@@ -103,6 +103,8 @@ class RegistryPoller:
 
         A changed one is stored in the status, logged, and makes a reconciliation due.
 
+        Success and failure are recorded in the connection; after a reconnect, a heartbeat is due at once.
+
         Args:
             wait_seconds: how long the registry may hold the request until the manifest changes.
 
@@ -135,7 +137,7 @@ class RegistryPoller:
         return True
 
     async def run_heartbeats(self) -> None:
-        """Send heartbeats when they are due, until cancelled."""
+        """Send heartbeats when they are due, until cancelled; failures are recorded and not raised."""
         while True:
             await self._heartbeat_timer.wait_until_due()
             await self.send_heartbeat()
@@ -149,7 +151,10 @@ class RegistryPoller:
             return await self._send_heartbeat()
 
     async def _send_heartbeat(self) -> bool:
-        """Send the status as above; one heartbeat at a time."""
+        """Send the status and apply the answer, as ``send_heartbeat``, whose lock the caller holds.
+
+        States and uses that the registry got are recorded as reported, and the next heartbeat is scheduled.
+        """
         status = self._status
         status.machine_info = await asyncio.to_thread(self._read_machine_info, status.result)
         status.measure_rate(time.monotonic())
@@ -171,7 +176,7 @@ class RegistryPoller:
         return resend_all
 
     async def send_last_heartbeat(self) -> None:
-        """Send the status, with less in it each time that the registry refuses it for its content."""
+        """Send the status until the registry takes it, with less in it each time that it refuses the content."""
         rejections = self._status.rejections
         for _ in get_args(HeartbeatContent):
             rejected = rejections.count
@@ -216,9 +221,10 @@ class RegistryPoller:
         self._status.rejections.record_acceptance()
 
     def _record_rejection(self, failure: Exception, content: HeartbeatContent) -> None:
-        """Record that the registry refuses what a heartbeat contains: it answers, and reconciliations go on.
+        """Record that the registry refuses the content of a heartbeat, and schedule the next one.
 
-        The reason is logged when it begins.
+        All states are unreported. The registry answers, so it counts as connected, and reconciliations go on. The
+        reason is logged when it begins.
         """
         status = self._status
         if self._record_success():
@@ -245,7 +251,10 @@ class RegistryPoller:
             self._runner.request_reconcile()
 
     def _apply_answer(self, answer: HeartbeatResponse) -> None:
-        """Apply a heartbeat's answer: pause or resume, approve a removal, or reconcile now."""
+        """Apply a heartbeat's answer: pause or resume, take over an approval and facts of the team, or reconcile now.
+
+        A pause cancels all actions. Changes, unreadable values and another agent of this name are logged.
+        """
         status = self._status
         if answer.paused != status.paused:
             log.info("Paused in the registry." if answer.paused else "Resumed in the registry.")
@@ -284,7 +293,10 @@ class RegistryPoller:
         return is_reconnect
 
     def _record_failure(self, failure: Problem | TransferFailed) -> None:
-        """Record a failed request: log it if the connection's state changed; cancel all actions if that is refused."""
+        """Record a failed request.
+
+        Log it if the connection's state changed, and cancel all actions if that is refused.
+        """
         connection = self._status.connection
         if connection.record_failure(failure):
             log.warning("%s", connection.reason)

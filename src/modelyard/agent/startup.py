@@ -85,9 +85,10 @@ async def run_agent(options: StartOptions) -> None:
 async def run_agent_once(
     options: StartOptions, on_replica_state: OnReplicaState = ignore_replica_state
 ) -> ReconcileResult | None:
-    """Reconcile once; return None if that was not possible, and the log says why.
+    """Run an agent for one reconciliation with all its actions; return None if it was not possible, as the log says.
 
-    ``on_replica_state`` is called on the event loop with each change of a model's state.
+    The result and the stop are reported to the registry. ``on_replica_state`` is called on the event loop with each
+    change of a model's state.
 
     Raises:
         LockHeld, RootsNotFound, StateFileError: see ``run_agent``.
@@ -111,6 +112,8 @@ async def run_agent_once(
 @asynccontextmanager
 async def open_agent(options: StartOptions) -> AsyncIterator[Agent]:
     """Find an agent's folders, lock and open its state, and yield the agent, which does not run yet.
+
+    A damaged state file and other agents on the same folders are logged as warnings.
 
     Raises:
         LockHeld, RootsNotFound, StateFileError: see ``run_agent``.

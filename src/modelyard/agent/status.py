@@ -123,6 +123,8 @@ class AgentStatus:
         """Set the states of all models and what follows from them: error, phase, sizes, counts and reports.
 
         Called after a plan was made, and when nothing more of it can be done.
+
+        Phase and detail change with it; if actions begin to run, ``on_change`` is called.
         """
         had_running_actions = self.has_running_actions
         self.result, self.error, self.has_running_actions = result, None, result.is_active
@@ -143,7 +145,10 @@ class AgentStatus:
             self.on_change()
 
     def update_replica(self, replica_state: ReplicaState) -> None:
-        """Update one model's state, and phase and detail if it is downloading; a removed model is ignored."""
+        """Update one model's state, pass it on to the callback, and set phase and detail if it is downloading.
+
+        The state of a removed model is only passed on.
+        """
         self.on_replica_state(replica_state)
         if replica_state.state is None:
             return

@@ -51,7 +51,10 @@ def check_machine(context: DoctorContext) -> list[Finding]:
 
 
 def _run_checks(context: DoctorContext) -> Iterator[Finding]:
-    """Yield the findings of all checks, a cause before what follows from it."""
+    """Run all checks, and yield their findings, a cause before what follows from it.
+
+    The registry is requested, and the folders and ComfyUIs of the settings are looked up.
+    """
     file = get_settings_path(context.environment)
     exists = f"The settings file is {quoted(file)}." if file.exists() else f"There is no settings file {quoted(file)}."
     yield Finding("ok", "settings", exists)

@@ -150,7 +150,11 @@ class LocalHandlers:
         return _respond(WorkflowReport(reference_list=check.reference_list, machine=machine))
 
     async def fetch_models(self, body: bytes) -> LocalResponse:
-        """Request models for this machine."""
+        """Request models for this machine, and return which ones the registry grants; track the progress of those.
+
+        Raises:
+            LocalProblem: the body is invalid, or see ``_call``.
+        """
         query = await _parse(FetchRequest, body)
         request = ModelRequest(agent_id=self._status.settings.agent_id, model_ids=query.model_ids)
         result = await _call(self._registry.request_models(request))
@@ -160,7 +164,11 @@ class LocalHandlers:
         return _respond(FetchResult(requested=result.requested, refused=result.refused))
 
     async def get_progress(self, body: bytes) -> LocalResponse:
-        """Return how far models are on this machine; the registry is asked only about pending ones, and rarely."""
+        """Return how far models are on this machine; the registry is asked only about pending ones, and rarely.
+
+        Raises:
+            LocalProblem: the body is invalid.
+        """
         query = await _parse(ProgressQuery, body)
         await self._update_pending(query.model_ids)
         status, connection = self._status, self._status.connection
@@ -194,7 +202,13 @@ class LocalHandlers:
         return await _call(self._registry.list_requestable_models(agent_id, paging, pending=True))
 
     async def push(self, body: bytes) -> LocalResponse:
-        """Push a file of a models folder, or a workflow, to the team, or return how far its push is (202)."""
+        """Start to push a file of a models folder, or a workflow, to the team, or return the state of its push.
+
+        The answer has the result, or after a second the progress, with status 202.
+
+        Raises:
+            LocalProblem: the body is invalid, pushing is not available here, or the push failed.
+        """
         query = await asyncio.to_thread(_parse_push, body)
         if self._pushes is None:
             raise LocalProblem(HTTPStatus.CONFLICT, "push-not-available", "Pushing is not available", _NO_PUSHES)

@@ -43,7 +43,7 @@ class RequestTracker:
         self._entries: dict[UUID, ManifestEntry] = {}
 
     def record(self, ids: Iterable[UUID], moment: float, pending: Iterable[UUID] = ()) -> None:
-        """Record a request, and what of it is pending; only the last ``_MAX_REMEMBERED`` models are kept."""
+        """Record when models were requested and which are pending; only the last ``_MAX_REMEMBERED`` are kept."""
         if not self._pending:
             self._pending_at = moment
         for model_id in ids:
@@ -62,7 +62,7 @@ class RequestTracker:
         return moment >= self._pending_at + PENDING_SECONDS and not self._pending.isdisjoint(ids)
 
     def begin_pending_request(self, moment: float) -> frozenset[UUID]:
-        """Record that the registry is asked now, whatever it answers, and return the pending models for the answer."""
+        """Record that the registry is asked now what is pending, and return the models that are before its answer."""
         self._pending_at = moment
         return frozenset(self._pending)
 

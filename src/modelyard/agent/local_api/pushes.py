@@ -88,6 +88,8 @@ class LocalPushes:
     async def _continue(self, key: Hashable, work: _Work) -> PushProgress | PushedModel | PushedWorkflow:
         """Begin the push with this key unless it is running, and return its result, or its progress after a second.
 
+        A push whose result is returned, or whose failure is raised, is removed from the running ones.
+
         Raises:
             LocalProblem: it failed, or cannot begin.
         """

@@ -39,7 +39,10 @@ class PushingUser:
         return await asyncio.to_thread(find_device_profile, self._profiles, self._status.url)
 
     async def find_problem(self) -> LocalProblem | None:
-        """Return why the user cannot push; None if nothing is known to prevent it. An answer is kept for a minute."""
+        """Return why the user cannot push; None if nothing is known to prevent it.
+
+        The registry is asked at most once a minute.
+        """
         try:
             profile = await self.find_profile()
         except LocalProblem as problem:

@@ -50,7 +50,10 @@ class RunningPushes:
         self._pushes: dict[Hashable, RunningPush] = {}
 
     def find(self, key: Hashable) -> RunningPush | None:
-        """Return the push with this key if it is running, or if its result was not taken and is not old."""
+        """Return the push with this key if it runs or its result was not taken yet.
+
+        Results that nobody took for too long are removed first.
+        """
         self._remove_old_results()
         return self._pushes.get(key)
 
@@ -81,7 +84,7 @@ class RunningPushes:
                 push.task.cancel()
 
     def _record_finish(self, push: RunningPush, task: asyncio.Task[PushedModel | PushedWorkflow]) -> None:
-        """Record when a push finished."""
+        """Record when a push finished, and remove the results of others that nobody took for too long."""
         push.finished_at = self._get_time()
         if not task.cancelled():
             task.exception()  # asyncio logs exceptions that are not retrieved; no request may ask for this one

@@ -45,7 +45,10 @@ class LocalApiServer:
         self._slots = asyncio.Semaphore(MAX_LARGE_REQUESTS)
 
     async def run(self) -> None:
-        """Serve until cancelled; without a socket, log why and return, since the agent goes on without the API."""
+        """Serve until cancelled; without a socket, log why and return, since the agent goes on without the API.
+
+        When it is cancelled, all connections and pushes are ended, and the socket is removed.
+        """
         try:
             listener = await asyncio.to_thread(self._open)
         except OSError as failure:

@@ -30,7 +30,11 @@ class QueueBlocker:
         self._waited_for: dict[_ReplacementKey, frozenset[str]] = {}  # ids of prompts
 
     def find_reason(self, roots: FoundRoots, action: Remove | Replace) -> str | None:
-        """Return why the action has to wait, as a sentence; None if it may run now. Blocking: asks each ComfyUI."""
+        """Return why the action has to wait, as a sentence; None if it may run now. Blocking: asks each ComfyUI.
+
+        A replacement waits only for prompts that were queued when it was first asked for; these are remembered until
+        ``forget``.
+        """
         prompts: set[str] = set()
         for comfyui, install in roots.running:
             found = _find_prompts_using(comfyui, install, action)

@@ -59,7 +59,10 @@ class Evictions:
         return plan
 
     async def _read_facts(self, models: Collection[DesiredModel], manifest: ReceivedManifest) -> EvictionFacts:
-        """Return what a decision needs; ComfyUI's queue is read if there is a budget."""
+        """Return what a decision on evictions needs.
+
+        If the team has a budget, the ComfyUIs are asked for their queues.
+        """
         status, result, now = self._status, self._status.result, datetime.now(UTC).replace(microsecond=0)
         of_team = manifest.disk_budget_bytes
         # Without a budget of the team, the machine's own one never evicts.
@@ -113,7 +116,10 @@ class Evictions:
                 request_reconcile()
 
     async def _find_queued_ids(self, models: Iterable[DesiredModel]) -> frozenset[UUID] | None:
-        """Return what ``find_queued_ids`` returns; None also after a failure, which is logged."""
+        """Return the models that queued prompts need.
+
+        None if that is unknown, also after a failure, which is logged.
+        """
         try:
             found = await asyncio.to_thread(find_queued_ids, self._status.result, list(models), self._deadline)
         except Exception as failure:  # noqa: BLE001 - evictions wait then; reconciliations and the agent go on

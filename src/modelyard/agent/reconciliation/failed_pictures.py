@@ -43,7 +43,7 @@ class FailedPictures:
         self._failures[_get_key(action)] = _Failure(line, time.monotonic() + min(wait, RETRY_SECONDS), attempts)
 
     def record_success(self, action: WritePreview) -> None:
-        """Record that a picture was written."""
+        """Drop the failure of a picture, because it was written."""
         self._failures.pop(_get_key(action), None)
 
     def keep_only(self, actions: Iterable[WritePreview]) -> None:

@@ -49,12 +49,15 @@ class _Reading:
     remaining_pause: int = 0
 
     def prepare_next_start(self) -> None:
-        """Read the nodes at the next check at which the ComfyUI runs."""
+        """Set that the nodes are read anew once the ComfyUI runs again, and drop the last failure with its pauses."""
         self.is_current = False
         self.failure, self.pause, self.remaining_pause = None, 0, 0
 
     def update(self, comfyui: ComfyUI) -> None:
-        """Read the nodes of a running ComfyUI unless that was done since its start; blocking."""
+        """Read the nodes of a running ComfyUI unless that was done since its start; blocking.
+
+        A failure is kept in ``failure``, and lets the next calls pass without a read, more after each failure.
+        """
         if self.is_current:
             return
         if self.remaining_pause > 0:
@@ -116,7 +119,10 @@ class LoaderReporter:
         self._reported = loaders
 
     def _read_started(self) -> None:
-        """Read the inputs of each ComfyUI that was started since the last call; blocking."""
+        """Read the inputs of each running ComfyUI that was not read since its start; drop those that were removed.
+
+        Blocking.
+        """
         running = dict(self._status.result.roots.running)
         for comfyui, install in running.items():
             self._readings.setdefault(comfyui, _Reading(install)).install = install

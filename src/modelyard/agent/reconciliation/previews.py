@@ -240,6 +240,7 @@ class PreviewWriter:
         Raises:
             NotPlaced, OSError: it cannot be written.
             Problem, TransferFailed: it cannot be downloaded.
+            DiskSpaceLacking: the picture may not fit on its disk.
         """
         keep_free = self._status.settings.keep_free
         await threads.run(lambda: require_space(action, keep_free), timeout_seconds=None)

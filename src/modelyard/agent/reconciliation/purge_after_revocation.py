@@ -25,10 +25,10 @@ from modelyard.transfer.thread_pool import ThreadPool
 async def purge_placed_files(
     machine: MachineState, installs: Sequence[Install], scan_options: ScanOptions, apply_options: ApplyOptions
 ) -> tuple[ReplicaState, ...]:
-    """Remove every unchanged file that this agent placed and empty the trash; return the removed models' files.
+    """Remove every unchanged file and picture that this agent placed, and empty the trash for good.
 
-    A file that cannot be removed stays and is left out. Neither the removal limit nor ComfyUI's queue holds the
-    removals up.
+    Returns the states of the removed models. A file that cannot be removed stays and is left out. Neither the removal
+    limit nor ComfyUI's queue holds the removals up.
 
     Raises:
         StateFileError: see ``StateFile``.

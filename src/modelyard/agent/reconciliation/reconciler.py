@@ -99,8 +99,8 @@ class Reconciler:
     async def reconcile(self, desired: DesiredState, options: ReconcileOptions) -> ReconcileResult:
         """Scan the folders, make a plan, and start its actions in place of earlier ones that have not started.
 
-        Returns once they have started. With ``options.paused``, only a plan is made. The caller awaits one call before
-        the next.
+        Returns once they have started. Then the running ComfyUIs are asked whether they load what is in place. With
+        ``options.paused``, only a plan is made. The caller awaits one call before the next.
 
         Raises:
             RootsNotFound: see ``RootFinder.find``.
@@ -181,7 +181,7 @@ class Reconciler:
         return [install.with_types(self._desired.models) for install in self._roots.installs]
 
     async def purge(self) -> tuple[ReplicaState, ...]:
-        """Stop all actions, and remove the placed files as ``purge_placed_files`` does.
+        """Stop all actions, and remove the placed files and empty the trash as ``purge_placed_files`` does.
 
         Raises:
             RootsNotFound: see ``RootFinder.find``.

@@ -155,7 +155,7 @@ class ReconcileRunner:
         return None
 
     async def _reconcile_manifest(self, manifest: ReceivedManifest) -> ReconcileResult:
-        """Reconcile one manifest; while the machine is paused, only plan.
+        """Reconcile one manifest, after loading the lists of folders and planning evictions; while paused, only plan.
 
         Removals also stop once the manifest is replaced or the registry is not connected; downloads go on.
         """

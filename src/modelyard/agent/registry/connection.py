@@ -78,7 +78,7 @@ class RegistryConnection:
         return self.state == "connected"
 
     def record_success(self) -> bool:
-        """Record a successful response; return whether the connection was not up before, as at the first."""
+        """Record a successful response and clear the failure; return whether the connection was not up before."""
         self.reason = self.failure = self.retry_at = None
         return self._set_state("connected")
 

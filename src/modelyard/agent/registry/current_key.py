@@ -25,7 +25,7 @@ class CurrentKey:
         return self._key
 
     async def replace_token(self, refused: str, refresh: Refresh) -> str | None:  # noqa: ARG002 - as the protocol says
-        """Take over another key that was stored meanwhile, and return it; None if there is none."""
+        """Use another key that was stored meanwhile, and return it; None if the key in use is still ``refused``."""
         self._key = await self.find_other() or self._key
         return self._key if self._key != refused else None
 

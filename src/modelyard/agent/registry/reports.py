@@ -94,7 +94,7 @@ class Reports:
         self._changed.clear()
 
     def set_manifest_entries(self, entries: Mapping[UUID, datetime]) -> None:
-        """Record the update time of each entry; states of models whose entry is new or changed are reported again."""
+        """Record when the manifest's entries were updated; models whose entry is new or changed are reported again."""
         for model_id, updated_at in entries.items():
             if model_id in self._states and self._entries.get(model_id) != updated_at:
                 self._changed.add(model_id)
@@ -106,7 +106,10 @@ class Reports:
             self._set_state(_to_reported_model(replica_state))
 
     def set_all_states(self, replica_states: Iterable[ReplicaState]) -> None:
-        """Record the worst state of each model and drop all other models; the first call begins a series."""
+        """Record the worst state of each model and drop the other models.
+
+        The first call makes all states unreported.
+        """
         worst = _find_worst_states(replica_states)
         for model_id in self._states.keys() - worst.keys():
             # The registry itself deletes the states of models that the machine should not have.
@@ -141,7 +144,7 @@ class Reports:
         return replace(self._answered, models=(), is_new=False, is_whole=False, whole_after=None, is_last=False)
 
     def record_answer(self, report: Report, *, resend_all: bool) -> None:
-        """Record that the registry has a report, or asks for all states again.
+        """Record that the registry has a report, whose states are reported then, or that it asks for all states again.
 
         A report that is not the pending one is ignored.
         """
@@ -208,7 +211,11 @@ def _find_worst_states(replica_states: Iterable[ReplicaState]) -> dict[UUID, Rep
 
 
 def _to_reported_model(replica_state: ReplicaState) -> ReportedModel:
-    """Return a replica state as a heartbeat carries it; the model must not be a removed one."""
+    """Return a replica state as a heartbeat carries it; the model must not be a removed one.
+
+    Raises:
+        ValueError: it is a removed model, which is not reported.
+    """
     if replica_state.state is None:
         raise ValueError("A removed model is not reported.")
     reason = None if replica_state.reason is None else to_report_text(replica_state.reason)

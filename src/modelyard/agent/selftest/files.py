@@ -18,7 +18,7 @@ _COARSEST_MTIME_NS = 2 * 10**9
 
 
 def check_rename(folder: Path) -> Iterator[Finding]:
-    """Rename a file to a taken name, which must be refused, then to a free one, then over another."""
+    """Test renaming to a taken name, which must be refused, to a free one, and over another; yield the finding."""
     with open_folder(folder) as opened:
         _create_files(opened, "old", "new")
         try:
@@ -39,7 +39,10 @@ def check_rename(folder: Path) -> Iterator[Finding]:
 
 
 def check_exchange(folder: Path) -> Iterator[Finding]:
-    """Exchange the names of two files in one step."""
+    """Test whether two files exchange names in one step, and yield the finding.
+
+    Two files are left in the folder.
+    """
     with open_folder(folder) as opened:
         _create_files(opened, "one", "two")
         try:
@@ -58,7 +61,7 @@ def check_exchange(folder: Path) -> Iterator[Finding]:
 
 
 def check_open_file(folder: Path) -> Iterator[Finding]:
-    """Replace a file that is open and mapped into memory, as ComfyUI has a model while it loads it."""
+    """Test replacing a file that is open and mapped into memory, as a model that ComfyUI loads; yield the finding."""
     path = folder / "model"
     with open_folder(folder) as opened:
         _create_files(opened, "model", "new")
@@ -81,7 +84,7 @@ def check_open_file(folder: Path) -> Iterator[Finding]:
 
 
 def check_time(folder: Path) -> Iterator[Finding]:
-    """Set the modification time of an open file, by which ComfyUI recognises a changed file."""
+    """Test setting the modification time of an open file, by which ComfyUI recognises a change; yield the finding."""
     with open_folder(folder) as opened:
         descriptor = opened.create_file("model")
         try:
@@ -96,7 +99,7 @@ def check_time(folder: Path) -> Iterator[Finding]:
 
 
 def check_link(folder: Path) -> Iterator[Finding]:
-    """Open a link to a folder, which must be refused: nothing is written through links."""
+    """Test that a link to a folder is not opened, so that nothing is written through it; yield the finding."""
     (folder / "target").mkdir()
     try:
         (folder / "link").symlink_to(folder / "target", target_is_directory=True)

@@ -36,7 +36,7 @@ def _find_searching(roots: FoundRoots, folder: Path) -> Iterator[tuple[ComfyUI, 
 
 
 def _check_one(comfyui: ComfyUI, root: Root, file: Path) -> Finding:
-    """Create a file and remove it, and say whether a ComfyUI lists it under the root's key in between only."""
+    """Create a file, remove it, and return whether a running ComfyUI listed it under the root's key in between only."""
     name = file.relative_to(root.path.resolve()).as_posix().replace("/", os.sep)
     file.touch()
     is_added = _wait_for_listing(comfyui, root.key, name, is_expected=True)

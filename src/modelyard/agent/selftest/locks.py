@@ -16,7 +16,7 @@ _LOCKED = "locked"
 
 
 def check_locks(folder: Path) -> Iterator[Finding]:
-    """Lock a file in another process, try to lock it here, kill that process, and try again."""
+    """Test that a file locked by another process cannot be locked, and can once that is killed; yield the finding."""
     file = folder / "file.part"
     with _start_holder(file) as holder:
         is_refused = not _can_lock(file)

@@ -15,7 +15,7 @@ from modelyard.wire.paths import MAX_PATH_BYTES, MAX_SEGMENT_BYTES
 
 
 def check_long_path(folder: Path) -> Iterator[Finding]:
-    """Write a file at the longest path that a model may have, and read it back."""
+    """Test writing and reading a file at the longest path that a model may have; yield the finding."""
     parts = ["d" * MAX_SEGMENT_BYTES] * (MAX_PATH_BYTES // (MAX_SEGMENT_BYTES + 1))
     name = "f" * (MAX_PATH_BYTES - len("/".join(parts)) - 1)
     path = folder.joinpath(*parts, name)
@@ -34,7 +34,10 @@ def check_long_path(folder: Path) -> Iterator[Finding]:
 
 
 def check_case(folder: Path) -> Iterator[Finding]:
-    """Say whether two names that differ in case only are one file. Either is fine: the registry refuses such pairs."""
+    """Test whether two names that differ in case only are one file, and yield that as a finding; both are fine.
+
+    The registry refuses such pairs.
+    """
     (folder / "Name").touch()
     if (folder / "name").exists():
         yield Finding("ok", "case", "Names that differ in case only are one file; the registry refuses such pairs.")

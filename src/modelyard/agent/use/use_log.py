@@ -65,7 +65,10 @@ class UseLog:
             self.has_changed = True
 
     def end_after_gap(self, now: datetime) -> None:
-        """Stop counting if a ComfyUI was not read for ``MAX_USE_GAP``, or the clock was ahead."""
+        """Stop counting if a ComfyUI was not read for ``MAX_USE_GAP``, or if the count began in the future.
+
+        The second happens after the clock was ahead.
+        """
         if self.counted_since is not None and (self.counted_since > now or not self._is_read(now)):
             self.counted_since = None
             self.has_changed = True
@@ -76,7 +79,7 @@ class UseLog:
         return bool(times) and all(time is not None and abs(now - time) <= MAX_USE_GAP for time in times)
 
     def record(self, uses: Mapping[UUID, datetime]) -> None:
-        """Record uses; earlier ones than the known ones change nothing."""
+        """Record when models were used; times less than ``_SAME_USE`` after the known ones change nothing."""
         for model_id, used in uses.items():
             known = self.last_uses.get(model_id)
             if known is None or used - known >= _SAME_USE:
@@ -95,7 +98,7 @@ class UseLog:
         return found
 
     def record_reported(self, uses: Iterable[ModelUse], *, resend_all: bool) -> None:
-        """Record that the registry received uses; with ``resend_all`` it may have lost all others, as by a restore."""
+        """Record which uses the registry has; with ``resend_all``, all others count as unreported again."""
         if resend_all:
             self._reported.clear()
         self._reported |= {use.model_id: use.last_used_at for use in uses}
