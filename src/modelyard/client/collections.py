@@ -151,7 +151,7 @@ def merge_entries(present: Sequence[CollectionModel], added: Sequence[NewCollect
 async def change_models(
     registry: RegistryApi, collection: CollectionSummary, models: Sequence[NewCollectionModel], note: str | None
 ) -> Collection:
-    """Make these models the next version of a collection, and return the collection then.
+    """Make these models the next version of a collection in the registry, and return the collection then.
 
     Raises:
         VersionConflict: the version of ``collection`` is not the newest one any more.

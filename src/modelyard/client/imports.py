@@ -197,7 +197,10 @@ async def run_imports(
     calls = BatchedCalls(registry)
 
     async def run(new: NewImport) -> EndedImport | RefusedImport:
-        """Start an import, and wait until its model is verified, or it has failed; return a refusal."""
+        """Start an import, or follow one that runs already, and wait until it has ended; return a refusal.
+
+        It has ended when its model is verified, or when it has failed.
+        """
         try:
             import_id = await _start_or_follow(calls, new, on_followed)
             return await wait_for_import(registry, import_id, build_reporter())
@@ -208,7 +211,11 @@ async def run_imports(
 
 
 async def _start_or_follow(calls: BatchedCalls, new: NewImport, on_followed: Callable[[NewImport, str], None]) -> UUID:
-    """Start an import and return its id, or that of another person's running import that differs in nothing else."""
+    """Start an import and return its id, or that of another person's running import that differs in nothing else.
+
+    Raises:
+        Problem: the registry refused the import, or the running one differs in other fields too.
+    """
     try:
         return (await calls.start_import(new)).id
     except problems.ImportRunning as running:

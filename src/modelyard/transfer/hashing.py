@@ -94,9 +94,9 @@ class DigestCache:
         self._in_transaction(insert)
 
     def _in_transaction(self, work: Callable[[sqlite3.Connection], Result]) -> Result | None:
-        """Return the result of ``work`` in a transaction; None if the database is unusable; a corrupt one is deleted.
+        """Run ``work`` in a transaction and return its result; None if the database cannot be used.
 
-        Creates the folder, the file and the table where they are missing.
+        Creates the folder, the file and the table where they are missing. A corrupt database is deleted.
         """
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
@@ -140,7 +140,7 @@ async def compute_sha256(
 def _find_or_compute_digest(
     source: SourceFile, cache: DigestCache | None, counter: ByteCounter, stopped: threading.Event
 ) -> str:
-    """Return the cached digest of a file, or else hash and cache it; blocking.
+    """Return the cached digest of a file, or else read, hash and cache it; blocking.
 
     Once ``stopped`` is set, returns early with an unusable digest, which is not cached.
 

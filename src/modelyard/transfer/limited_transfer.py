@@ -80,7 +80,10 @@ class Slot:
         self.is_stalled = self.is_probe
 
     def add_received(self, count: int) -> None:
-        """Count bytes that have arrived, before the holder waits for anything else. Thread-safe."""
+        """Count bytes that have arrived, before the holder of the slot waits for anything else. Thread-safe.
+
+        After ``PROVING_BYTES``, the transfer counts as one whose store sends.
+        """
         self.received += count
         self.is_reading = False
         if self.received >= PROVING_BYTES and not self.transfer.is_proven:
@@ -103,7 +106,7 @@ class Slot:
         return count
 
     def take_count(self) -> int:
-        """Return the bytes received since the last call, and note how long the first one took."""
+        """Return the bytes received since the last call; the limiter gets the number of checks until the first ones."""
         before, self._counted = self._counted, self.received
         if before == 0 and self._counted:
             self.transfer.limiter.first_byte_checks = self._checks
@@ -177,7 +180,7 @@ class LimitedTransfer:
             self._note_stalled(is_stalled=False)
 
     def note_failure(self) -> None:
-        """Note that a request failed: until bytes arrive again, there is one request at a time, and none pauses."""
+        """Note that a request failed: until bytes arrive again, there is one request at a time, without a pause."""
         self.is_proven, self.has_failed = False, True
 
     def prove_later(self) -> None:

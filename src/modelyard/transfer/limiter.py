@@ -54,7 +54,10 @@ class Limiter:
         return any(self._may_begin(waiter.transfer) for waiter in self._waiting)
 
     async def acquire(self, transfer: LimitedTransfer) -> Slot:
-        """Wait for a slot and return it. The caller must release it."""
+        """Wait for a slot and return it; the caller must release it.
+
+        Others may get slots too, or be asked to give theirs up. Checks of the progress run from now on.
+        """
         self._loop = asyncio.get_running_loop()
         waiter = _Waiter(transfer, next(self._numbers), self._loop.create_future())
         self._waiting.append(waiter)

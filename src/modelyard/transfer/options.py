@@ -28,7 +28,7 @@ class BandwidthLimit:
         return max(1024, min(MAX_CHUNK_SIZE, int(self._rate / 8)))
 
     def compute_delay(self, count: int) -> float:
-        """Count transferred bytes and return how many seconds the caller has to wait; does not wait itself."""
+        """Count transferred bytes, and return how many seconds the caller has to wait for the limit; does not wait."""
         with self._lock:
             now = time.monotonic()
             self._free_at = max(now, self._free_at) + count / self._rate

@@ -117,6 +117,9 @@ async def report_progress(on_progress: OnProgress, *counters: ByteCounter) -> As
 
     Not at the end of a block that raises. What ``on_progress`` raises stops the reporting, and is re-raised at the end
     of the block unless that raises itself.
+
+    Raises:
+        Exception: what ``on_progress`` raised, after a block that raises nothing.
     """
 
     def report_changes() -> None:

@@ -62,9 +62,10 @@ class RetryDeadline:
         self._reported_until = 0.0
 
     def wait_after(self, failure: TransferFailed, wait: float) -> float:
-        """Return how many seconds the caller has to wait before the next try: ``wait``, or less if less time is left.
+        """Count a failure, and return how many seconds the caller has to wait before the next try.
 
-        Sends a ``Retrying`` event, unless the wait of the last such event has not ended.
+        That is ``wait``, or less if less time is left. Sends a ``Retrying`` event, unless the wait of the last such
+        event has not ended.
 
         Raises:
             RetriesExhausted: there was no progress for ``options.no_progress_timeout_seconds``.
@@ -104,7 +105,9 @@ class RetryPolicy:
         self._expired = 0
 
     def wait_after(self, failure: TransferFailed) -> float:
-        """Return how many seconds the caller has to wait before the next attempt; 0 after an expired URL.
+        """Count a failure, and return how many seconds the caller has to wait before the next try.
+
+        0 after an expired URL.
 
         Raises:
             TransferFailed: ``failure`` itself, if retrying does not help, or at the third expired URL since ``reset``.

@@ -55,6 +55,7 @@ class SourceFile:
         Raises:
             FileChanged: it refers to another one, or the file was modified.
             FileMoved: nothing is there.
+            DiskFailed: the file cannot be looked at.
         """
         try:
             is_same = _get_identity(os.fstat(self.descriptor)) == _get_identity(self.path.stat()) == self.identity
@@ -71,6 +72,9 @@ class SourceFile:
             """Send at most ``count`` bytes to a writable socket and return how many it accepted, at least 1.
 
             Errors of the socket are raised unchanged.
+
+            Raises:
+                DiskFailed: the file cannot be read.
             """
             try:
                 sent = os.sendfile(receiver, self.descriptor, offset, count)
@@ -81,7 +85,12 @@ class SourceFile:
             return self._require_bytes(sent)
 
     def read(self, offset: int, count: int) -> bytes:
-        """Read and return between 1 and ``count`` bytes."""
+        """Read and return between 1 and ``count`` bytes.
+
+        Raises:
+            DiskFailed: the file cannot be read.
+            FileChanged: it ends before ``offset``.
+        """
         try:
             data = read_bytes_at(self.descriptor, count, offset)
         except OSError as failure:
@@ -90,7 +99,12 @@ class SourceFile:
         return data
 
     def readinto(self, buffer: memoryview, offset: int) -> int:
-        """Read at least one byte into ``buffer`` and return the number read."""
+        """Read at least one byte into ``buffer`` and return the number read.
+
+        Raises:
+            DiskFailed: the file cannot be read.
+            FileChanged: it ends before ``offset``.
+        """
         try:
             count = read_at(self.descriptor, buffer, offset)
         except OSError as failure:

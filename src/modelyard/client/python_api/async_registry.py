@@ -183,7 +183,11 @@ class AsyncRegistry:
             return (await pull_model(DownloadUrls(self.api), found, destination, report)).file
 
     async def edit(self, model: str, change: ModelUpdate) -> Model:
-        """Change the details of a model, and return it; fields that are not given stay, None clears one."""
+        """Change the details of a model, and return it; fields that are not given stay, None clears one.
+
+        Raises:
+            ModelNotFound, ModelAmbiguous: see ``find_model``.
+        """
         found = await find_model(self.api, model)
         await self.api.update_model(found.id, change)
         return await self.api.get_model(found.id)

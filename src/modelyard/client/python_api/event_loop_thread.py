@@ -27,7 +27,7 @@ class EventLoopThread:
         tasks: list[asyncio.Task[None]] = []
 
         async def finish() -> None:
-            """Await the work, and hand over its result or exception."""
+            """Await the work, and set its result or exception, which is not raised here, in ``ended``."""
             try:
                 ended.set_result(await work)
             except BaseException as error:  # noqa: BLE001 - it is raised again in the caller's thread

@@ -43,7 +43,10 @@ class _Bars:
         self._verb = ""
 
     def show(self, event: PushEvent) -> None:
-        """Draw the bytes of an event; another stage gets another bar."""
+        """Draw the done bytes of an event in a bar; an event of another stage closes the bar and opens another.
+
+        Other events are ignored.
+        """
         verb = _VERBS.get(type(event))
         if verb is None or not isinstance(event, Hashed | Sent | Received):
             return

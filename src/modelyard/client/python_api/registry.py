@@ -235,7 +235,7 @@ class Registry:
         self._run(lambda registry: registry.unassign(model, machine))
 
     def _run(self, work: Callable[[AsyncRegistry], Awaitable[Result]]) -> Result:
-        """Open the registry if it is not open, and run ``work`` with it."""
+        """Open the registry if it is not open, run ``work`` with it on its event loop, and return the result."""
 
         async def await_work() -> Result:
             return await work(self._registry)

@@ -73,6 +73,8 @@ class LocalChecks:
     async def check_type(self, model_type: str) -> None:
         """Check that a type is no near miss of a known one, or that the team has a model of it.
 
+        The registry is asked once for each near miss.
+
         Raises:
             ModelTypeUnknown: the registry would refuse it.
         """
@@ -100,7 +102,10 @@ class LocalChecks:
         return self._is_policy_read and self._policy is None and _has_pickle(paths)
 
     async def _find_policy(self, paths: Iterable[str]) -> PicklePolicy | None:
-        """Return how the team handles pickle files; None if none of the paths needs it, or the key may not read it."""
+        """Return how the team handles pickle files, requested once.
+
+        None if no path needs it, or the key may not read it.
+        """
         if not _has_pickle(paths):
             return None
         async with self._lock:

@@ -38,7 +38,7 @@ class OwnRole:
             raise RoleTooLow(ONLY_OWN_MODELS)
 
     async def _get_me(self) -> Me | None:
-        """Return the user; None for a key that acts for no user."""
+        """Return the user, requested once; None for a key that acts for no user."""
         async with self._lock:
             if not self._is_asked:
                 try:

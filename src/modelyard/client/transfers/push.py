@@ -200,7 +200,9 @@ class Pusher:
         return await self._plan(request, found, upload)
 
     async def _find_pushed(self, request: PushRequest, found: PathState) -> PushSucceeded | None:
-        """Return the success of content that the model has already, once it is verified; None if it must be uploaded.
+        """Wait until content that the model has already is verified, and return its success.
+
+        None if it must be uploaded.
 
         Raises:
             ModelPathTaken, VersionNotCurrent: see ``prepare``.
@@ -234,7 +236,11 @@ class Pusher:
         return PreparedPush(request, found, upload, plan_upload(upload.request, ticket))
 
     async def deliver(self, prepared: PreparedPush | DoubtfulPush) -> PushSucceeded:
-        """Upload a prepared file and register it. Returns and raises as ``push``."""
+        """Upload a prepared file and register it. Returns and raises as ``push``.
+
+        If the content is doubtful, waits until the registry has read it again. Afterwards it waits for verification,
+        and sends the picture beside the file.
+        """
         if isinstance(prepared, DoubtfulPush):
             found = await wait_until_read_again(self._calls, prepared.found, self._on_poll(prepared.request))
             decided = await self._prepare_compared(prepared.identified, found)
@@ -321,7 +327,7 @@ class Pusher:
         return partial(self._report, AwaitingVerification(request.file)) if self._options.wait else None
 
     async def delete_expired_records(self) -> None:
-        """Delete resume records that are so old that registries have aborted their uploads."""
+        """Delete the resume records, with their locks, that are older than the uploads that registries keep."""
         await self._resume_store.delete_expired()
 
     async def close(self) -> None:

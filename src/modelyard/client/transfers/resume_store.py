@@ -43,7 +43,7 @@ class ResumeStore:
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:40]
 
     def lock(self, key: str) -> AbstractAsyncContextManager[bool]:
-        """Lock a record while the block runs, without waiting; yields False if another block has it locked."""
+        """Lock a record while the block runs, without waiting; yield whether it is locked, or another holder has it."""
         return locked(self._lock_file(key), wait_seconds=0)
 
     async def find(self, key: str) -> ResumeRecord | None:

@@ -133,6 +133,9 @@ class Uploader:
         """Upload a file as planned, and return the storage key and the hash of its content.
 
         A resumed upload that cannot be resumed starts anew.
+
+        The hash is computed while the file is sent, and progress is reported. A multipart upload writes its resume
+        record.
         """
         match plan:
             case StoredContent():
@@ -235,7 +238,10 @@ class Uploader:
         return record.storage_key
 
     async def _send_missing_parts(self, upload: Upload, record: ResumeRecord, stored: Mapping[int, str]) -> None:
-        """Send the parts that are not in ``stored`` (part numbers to ETags), record all, and complete the upload."""
+        """Send the parts that are not in ``stored`` (part numbers to ETags), record all, and complete the upload.
+
+        With a resume record, the ETags of all parts are written to it before the upload is completed.
+        """
         multipart = Multipart(storage_key=record.storage_key, upload_id=record.upload_id)
         parts = plan_parts(upload.request.file_size, record.part_size)
         missing = [part for part in parts if part.number not in stored]

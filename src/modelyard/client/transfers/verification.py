@@ -29,10 +29,11 @@ class RegisteredVersion:
 async def find_verified_version(
     calls: BatchedCalls, model: Model, file_hash: str, on_poll: Callable[[], None] | None
 ) -> RegisteredVersion:
-    """Return the version of a model with this content, once the registry has verified it.
+    """Wait until the registry has verified a version of a model with this content, and return it.
 
     Polls without a time limit: the record, which shares requests with other files, and then the version, if the record
-    is not about it any more. ``on_poll`` is called before each poll; None waits for nothing.
+    is not about it any more. ``on_poll`` is called before each poll; with None, it is not waited, and the version may
+    be pending.
 
     Raises:
         HashMismatch, NotAModelFile: verification failed.

@@ -14,9 +14,10 @@ _NOTIFY_EVERY_SECONDS = 60.0
 
 
 async def ask_until_answered(ask: Callable[[], Awaitable[Result]], notify: Callable[[str], None]) -> Result:
-    """Await ``ask`` again and again while the registry does not answer, and return its result; without an end.
+    """Await ``ask`` again and again until the registry answers, without an end, and return its result.
 
-    The pauses grow to 15 seconds. ``notify`` gets a sentence at the first failure, and then every minute.
+    Only ``Unreachable`` and ``Unavailable`` count as no answer. The pauses grow to 15 seconds. ``notify`` gets a
+    sentence at the first failure, and then every minute.
     """
     clock = asyncio.get_running_loop().time
     pauses = generate_pauses(_FIRST_PAUSE_SECONDS, _MAX_PAUSE_SECONDS)

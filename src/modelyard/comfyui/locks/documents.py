@@ -69,7 +69,11 @@ def build_value(node: yaml.Node | None) -> Value:
 
 
 def _build_value(node: yaml.Node, depth: int, counter: "count[int]") -> Value:
-    """Return the value of a node at this depth; ``counter`` counts the values so far."""
+    """Return the value of a node at this depth; ``counter`` counts the values so far.
+
+    Raises:
+        LockInvalid: it has too many values or they are too deep, or a mapping has a key that is no text or repeated.
+    """
     if depth > MAX_DEPTH or next(counter) > MAX_VALUES:
         raise LockInvalid("It has too many values, or values too deep within each other.")
     if isinstance(node, yaml.SequenceNode):

@@ -95,6 +95,8 @@ async def download_into_partial(
     file that it leaves is kept for the next run, unless it raises ``DiskFull``. Cancellation waits until ``finish`` has
     ended. ``desired.target`` is used only as the path in events.
 
+    On a failure, a checkpoint is written, or a partial file that no later run can use is deleted.
+
     Raises:
         As ``download_file`` does, but for ``TargetExists``; and whatever ``finish`` raises.
     """

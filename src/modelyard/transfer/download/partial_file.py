@@ -72,9 +72,9 @@ class PartialFile:
             return self._ranges.find_missing(start, end)
 
     def matches_or_records_etag(self, etag: str | None) -> bool:
-        """Return whether ``etag`` matches the object that the received bytes came from.
+        """Return whether ``etag`` is that of the object that the received bytes came from; record the first one.
 
-        The first ETag after the contents were empty is recorded as that object's. None always matches.
+        An ETag is recorded if there is none since the contents were empty. None always matches.
         """
         with self._changed:
             if self.etag is None:
@@ -82,7 +82,11 @@ class PartialFile:
             return etag is None or etag == self.etag
 
     def write(self, chunk: memoryview, offset: int) -> None:
-        """Write received bytes at their offset and wake the thread in ``wait_for_bytes`` if it can continue."""
+        """Write received bytes at their offset and wake the thread in ``wait_for_bytes`` if it can continue.
+
+        Raises:
+            DiskFull, DiskFailed: the bytes could not be written; they are not counted then.
+        """
         try:
             written = 0
             while written < len(chunk):
@@ -95,7 +99,11 @@ class PartialFile:
                 self._changed.notify_all()
 
     def read(self, buffer: memoryview, offset: int) -> int:
-        """Read bytes from ``offset`` into ``buffer`` and return their number, which may be less than its length."""
+        """Read bytes from ``offset`` into ``buffer`` and return their number, which may be less than its length.
+
+        Raises:
+            DiskFailed: they cannot be read.
+        """
         try:
             return read_at(self.descriptor, buffer, offset)
         except OSError as failure:
@@ -105,6 +113,9 @@ class PartialFile:
         """Discard all contents, the ETag and the checkpoint, and wake the thread in ``wait_for_bytes``.
 
         The checkpoint is synced first, so that it never describes bytes that are gone.
+
+        Raises:
+            DiskFull, DiskFailed: the file or the checkpoint cannot be changed.
         """
         try:
             self._checkpoint.reset()
@@ -160,7 +171,11 @@ class PartialFile:
         self._saved_bytes = state.ranges.total
 
     def sync(self) -> None:
-        """Sync the file; a failure clears ``is_intact`` and is raised, as the kernel reports an error only once."""
+        """Sync the file; a failure clears ``is_intact`` for good, as the kernel reports an error only once.
+
+        Raises:
+            DiskFull, DiskFailed: the file could not be synced.
+        """
         try:
             os.fsync(self.descriptor)
         except OSError as failure:
@@ -184,7 +199,7 @@ class PartialFile:
             raise build_disk_error(target, failure) from failure
 
     def mark_placed(self) -> None:
-        """Record in memory that the caller renamed the file to its final name, and delete the checkpoint file."""
+        """Record that the caller has renamed the file to its final name, and delete the checkpoint file."""
         self.is_finished = True
         self._checkpoint.remove()
 

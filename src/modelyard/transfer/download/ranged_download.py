@@ -58,6 +58,8 @@ class RangedDownload:
     async def download_and_hash(self, connections: int) -> str:
         """Download the missing ranges and return the SHA-256 of the whole file in lower-case hex.
 
+        Meanwhile checkpoints are written, and progress is reported. Failures that a retry may change are retried.
+
         Raises:
             Refused: the source refused with a status that retries cannot change.
             RetriesExhausted: no byte arrived for ``options.no_progress_timeout_seconds``.
@@ -191,7 +193,7 @@ class RangedDownload:
     async def _run_request(self, connection: Connection, read: Callable[[str, Slot | None], None]) -> None:
         """Wait for a slot, then call ``read`` with a URL and the slot in a thread.
 
-        Sets the ``store`` of a failure, and discards the URL if it was refused as expired; failures are re-raised.
+        A failure gets its ``store`` and is re-raised; a URL that was refused as expired is discarded.
         """
         async with self._acquire_slot(connection) as slot:
             url = await self._url_source.get()
@@ -286,7 +288,7 @@ class _PresignedUrl:
         self._lock = asyncio.Lock()
 
     async def get(self) -> str:
-        """Return the URL in use, or request one; concurrent callers share one request."""
+        """Return the URL in use; if there is none, request and keep one, shared by concurrent callers."""
         async with self._lock:
             if self._url is None:
                 self._url = await self._request_url()

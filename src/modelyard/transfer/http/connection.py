@@ -80,6 +80,8 @@ class Connection:
 
         ``on_sent`` is called with each number of bytes sent, also in an attempt that fails later.
 
+        Waits as long as the bandwidth limit requires. The connection stays open for the next request, unless it failed.
+
         Raises:
             BadAddress: the URL is unusable; retrying does not help.
             Unreachable: the connection failed, timed out or was stopped.
@@ -198,7 +200,11 @@ class Connection:
         return http
 
     def _connect(self, url: SplitResult) -> http.client.HTTPConnection:
-        """Open a connection to the host of ``url``, directly or through a proxy; raise Unreachable after ``stop``."""
+        """Open a connection to the host of ``url``, directly or through a proxy, and keep it for later requests.
+
+        Raises:
+            Unreachable: ``stop`` was called.
+        """
         http = proxy.create_connection(url, self._options)
         try:
             http.connect()
@@ -213,7 +219,10 @@ class Connection:
         return http
 
     def _send(self, sock: socket.socket, source: SourceFile, part: Part, on_sent: Callable[[int], None]) -> bool:
-        """Send the part; return False if the server answered or closed the connection before it was all sent."""
+        """Send the part at the limited rate.
+
+        Return False if the server answered or closed the connection before its end.
+        """
         send = self._send_copied
         if sys.platform != "win32" and not isinstance(sock, ssl.SSLSocket):
             send = self._sendfile

@@ -118,7 +118,11 @@ def _require_no_encoding(response: HTTPResponse) -> None:
 
 
 def _check_length(response: HTTPResponse, expected: int) -> None:
-    """Check the declared length; a chunked body has none and is counted while it is read."""
+    """Check the declared length; a chunked body has none and is counted while it is read.
+
+    Raises:
+        BadResponse: it is another one than expected.
+    """
     if response.length is not None and response.length != expected:
         raise BadResponse(f"The server declared {response.length} bytes instead of {expected}.")
 

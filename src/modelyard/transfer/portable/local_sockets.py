@@ -67,7 +67,7 @@ else:
             path.unlink()
 
     def _listen(path: Path, max_waiting: int) -> socket.socket:
-        """Return a socket that listens at ``path``.
+        """Create a socket with mode 0600 that listens at ``path``, in place of one that is there, and return it.
 
         Raises:
             OSError: it cannot be created there.
@@ -87,7 +87,7 @@ else:
         return listener
 
     def _get_draft(path: Path) -> Path:
-        """Return a free path beside ``path``, not longer than it."""
+        """Return a path beside ``path``, not longer than it, after deleting what is there."""
         draft = path.with_name("new")
         draft.unlink(missing_ok=True)
         return draft

@@ -69,7 +69,11 @@ if sys.platform == "win32":
         return _is_name_surrogate(status.st_file_attributes, status.st_reparse_tag)
 
     def set_mtime(descriptor: int, mtime_ns: int) -> None:
-        """Set the modification time of an open file, rounded down to 100 ns."""
+        """Set the modification time of an open file, rounded down to 100 ns.
+
+        Raises:
+            OSError: the time cannot be set.
+        """
         ticks = mtime_ns // 100 + _UNIX_EPOCH
         time = wintypes.FILETIME(ticks & 0xFFFFFFFF, ticks >> 32)
         if not _kernel.SetFileTime(msvcrt.get_osfhandle(descriptor), None, None, ctypes.byref(time)):

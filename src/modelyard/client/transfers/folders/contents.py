@@ -122,7 +122,11 @@ def check_unchanged(contents: FolderContents) -> None:
 
 
 def _walk(folder: Path, prefix: str, above: tuple[tuple[int, int], ...]) -> Iterator[LocalFile | LeftOutFile]:
-    """Yield the files below a folder; ``above`` has device and inode number of the folders that contain it."""
+    """Yield the files below a folder; ``above`` has device and inode number of the folders that contain it.
+
+    Raises:
+        FolderInvalid: a link leads to a folder that contains it, or something is not a regular file.
+    """
     status = folder.stat()
     here = (status.st_dev, status.st_ino)
     if here in above:

@@ -19,9 +19,9 @@ from modelyard.transfer.errors import TargetExists, build_disk_error
 
 @asynccontextmanager
 async def open_partial_folder(partial: Path) -> AsyncIterator[Path]:
-    """Yield the folder in which files are collected; one that is not continued if another process works in it.
+    """Lock, create and yield the folder in which files are collected; if another process works in it, yield a new one.
 
-    Folders of the second kind that killed processes left are deleted.
+    The new one is deleted after the block. Folders of that kind that killed processes left are deleted.
 
     Raises:
         TargetExists: a link is there.
@@ -53,7 +53,7 @@ async def remove_leftovers(partial: Path) -> None:
 
 
 async def _remove_unlocked(partial: Path) -> None:
-    """Delete the folders of killed processes that pulled the same while another did."""
+    """Delete the folders with random names that killed processes left, which pulled the same while another did."""
     name = re.compile(rf"{re.escape(partial.stem)}\.[0-9a-f]{{32}}\.part")
     for folder in await asyncio.to_thread(lambda: list(partial.parent.iterdir())):
         if name.fullmatch(folder.name):

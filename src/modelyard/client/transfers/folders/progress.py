@@ -18,7 +18,7 @@ class FolderProgress:
         self._sums: dict[type, int] = {}
 
     def skip(self, size: int) -> None:
-        """Count so many bytes as not to be transferred."""
+        """Subtract bytes that are not transferred from the totals of the events that follow."""
         self._skipped += size
 
     def add(self, event: ProgressEvent) -> None:

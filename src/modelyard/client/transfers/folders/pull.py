@@ -78,6 +78,9 @@ async def download_folder(
     A folder with exactly these files is kept; hidden and empty ones do not matter. A download that was interrupted
     continues. ``report`` gets the progress of all files as that of the folder.
 
+    Left-overs of earlier runs are deleted. With ``target.replace``, a folder that is there is replaced: it is deleted
+    if its files are a version of the model and unchanged, and otherwise kept under another name.
+
     Raises:
         FileListMismatch, FolderInvalid: the registry lists other files than the model's hash says, or names that no
             folder may have.
@@ -232,11 +235,14 @@ async def _download_file(
 def _place(
     partial: Path, files: Sequence[FolderFile], target: FolderTarget, known: FolderContents | None
 ) -> Path | None:
-    """Rename the folder of complete files to its name; return where the folder is that was there and is kept. Blocking.
+    """Delete what is not of the model from the folder of complete files, and rename it to its name. Blocking.
+
+    Returns where the folder is that was there before and is kept, or None.
 
     Raises:
         TargetExists, OtherFilesInFolder: something was placed there meanwhile.
         DiskFull, DiskFailed: the folder cannot be renamed.
+        FolderInvalid: a file was removed meanwhile.
     """
     try:
         _remove_others(partial, {file.path for file in files})
@@ -249,7 +255,11 @@ def _place(
 
 
 def _remove_others(folder: Path, names: set[str]) -> None:
-    """Delete what earlier runs left in the folder of the files, and check that all files are there. Blocking."""
+    """Delete what earlier runs left in the folder of the files, and check that all files are there. Blocking.
+
+    Raises:
+        FolderInvalid: a file was removed meanwhile.
+    """
     found = set[str]()
     for parent, _, files in os.walk(folder):
         for file in files:

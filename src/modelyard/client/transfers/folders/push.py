@@ -219,7 +219,11 @@ class _FolderPusher(Pusher):
         return await run_all([hash_file(each.path, each.file, each.identity.size) for each in listed])
 
     async def _deliver(self, prepared: _Prepared) -> RegisteredModel:
-        """Upload and register a folder; if uploads of an earlier run are gone, with new ones."""
+        """Upload and register a folder, with a record of its uploads, which is deleted once it is registered.
+
+        If uploads of an earlier run are gone, they are made again. The record is only used while no other process works
+        on the same folder.
+        """
         push = prepared.request.push
         key = self._resume_store.compute_key(self._registry.url, self._registry.team, push.path_key, "folder")
         async with self._resume_store.lock(key) as is_locked:

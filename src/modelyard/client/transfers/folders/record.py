@@ -31,13 +31,13 @@ class FolderRecord:
         self.storage_keys = storage_keys
 
     async def add(self, sha256: str, storage_key: str) -> None:
-        """Record a complete upload."""
+        """Record a complete upload, in memory and, if the file is used, there."""
         self.storage_keys[sha256] = storage_key
         if self._is_used:
             await asyncio.to_thread(self._append, _Line(sha256=sha256, storage_key=storage_key))
 
     async def forget(self, digests: Collection[str]) -> None:
-        """Forget the uploads of these contents."""
+        """Remove the uploads of these contents from the record, and rewrite its file."""
         self.storage_keys = {sha256: key for sha256, key in self.storage_keys.items() if sha256 not in digests}
         if self._is_used:
             lines = [_Line(sha256=sha256, storage_key=key) for sha256, key in self.storage_keys.items()]
@@ -45,7 +45,7 @@ class FolderRecord:
             await asyncio.to_thread(write_file, self._file, text)
 
     async def delete(self) -> None:
-        """Forget all uploads."""
+        """Remove all uploads from the record, and delete its file."""
         self.storage_keys.clear()
         if self._is_used:
             await asyncio.to_thread(self._file.unlink, missing_ok=True)

@@ -96,7 +96,10 @@ def delete_known(folder: Path, known: FolderContents) -> bool:
 
 
 def _keep_and_place(new: Path, target: Path) -> Path:
-    """Rename the folder at ``target``, place ``new`` there, and return the new name of the other."""
+    """Rename the folder at ``target``, place ``new`` there, and return the new name of the other.
+
+    If ``new`` cannot be placed, the other is renamed back, and the failure raised.
+    """
     kept = _keep(target, target)
     try:
         place_folder(new, target)

@@ -58,7 +58,7 @@ class FolderUrls:
         return url
 
     def _take(self, path: str) -> str | None:
-        """Return the URL of a file and forget it; None if there is none or it is old."""
+        """Remove the kept URL of a file and return it; None if there is none or it is old."""
         url, requested_at = self._urls.pop(path, ("", 0.0))
         return url if url and time.monotonic() < requested_at + _MAX_AGE_SECONDS else None
 
