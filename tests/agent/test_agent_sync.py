@@ -255,7 +255,7 @@ async def test_agent_stop_is_reported_to_registry_and_status_file(team: ApiCalle
     assert status.link == "stopped"
 
 
-async def test_agent_deleted_in_registry_registers_and_reports_all_states_again(
+async def test_agent_deleted_in_registry_registers_and_reports_its_state_again(
     team: ApiCaller, machine: AgentMachine
 ) -> None:
     team.register(make_model_file("ink"), "loras/ink.safetensors")

@@ -46,7 +46,7 @@ def is_used(team: ApiCaller, key_prefix: str) -> bool:
     return any(event["facts"]["key_prefix"] == key_prefix for event in events)
 
 
-def test_key_file_that_cannot_be_read_leaves_the_key_in_use(tmp_path: Path) -> None:
+def test_find_other_with_key_file_that_cannot_be_read_returns_none(tmp_path: Path) -> None:
     settings = read_settings({"MODELYARD_AGENT_CONFIG": str(tmp_path / "agent.toml")})
     key_store = AgentKeyStore(tmp_path / "profiles.json")
     key_store.save_key("http://first.example", "ak-first", "render-07")

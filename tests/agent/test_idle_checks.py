@@ -17,7 +17,9 @@ from tests.sync.test_scrub import flip_bit
 pytestmark = pytest.mark.slow
 
 
-async def test_agent_deleted_model_file_is_placed_again_within_a_minute(team: ApiCaller, machine: AgentMachine) -> None:
+async def test_agent_deleted_model_file_is_placed_again_after_folder_check(
+    team: ApiCaller, machine: AgentMachine
+) -> None:
     team.register(make_model_file("ink"), "loras/flux/ink.safetensors")
     async with machine.running() as agent:
         agent.idle_checks.folder_check_seconds = 0.2
@@ -73,9 +75,7 @@ async def test_agent_scrub_of_corrupt_file_reports_conflict(team: ApiCaller, mac
         await wait_until(lambda: get_model_states(team, machine) == {"ink.safetensors": "conflict"})
 
 
-async def test_run_scrub_with_0_scrub_days_returns_at_once(
-    team: ApiCaller, new_machine: Callable[..., AgentMachine]
-) -> None:
+async def test_run_scrub_with_0_scrub_days_returns(team: ApiCaller, new_machine: Callable[..., AgentMachine]) -> None:
     machine = new_machine(scrub_days=0)
     team.register(make_model_file("ink"), "loras/ink.safetensors")
     async with machine.running() as agent:

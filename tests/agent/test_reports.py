@@ -183,7 +183,7 @@ def test_reports_ready_model_has_the_path_of_its_plan_until_the_next_one() -> No
     assert registry.states[UUID(int=1)].model_path == "loras/new.sft"
 
 
-def test_reports_entry_removed_from_manifest_and_added_again_sends_state_again() -> None:
+def test_reports_entry_removed_from_manifest_and_added_again_has_unreported_state() -> None:
     reports, registry = new_reports(), SimulatedRegistry()
     reports.set_manifest_entries({UUID(int=1): THEN})
     reports.set_all_states([build_replica_state(1)])
@@ -208,7 +208,7 @@ def test_reports_removed_model_is_dropped() -> None:
     assert reports.states == {}
 
 
-def test_to_report_text_is_printable_and_truncated() -> None:
+def test_to_report_text_of_long_unprintable_text_is_a_valid_reason() -> None:
     reason = to_report_text("a\nb\x00" + "x" * 5000)
     assert ReportedModel(model_id=UUID(int=1), state="failed", reason=reason).reason == reason
 

@@ -341,7 +341,7 @@ def test_agent_whose_comfyui_is_not_read_does_not_count(
     assert team.get("/agents").json()["agent_list"][0]["use_counted_since"] is None
 
 
-async def test_count_after_unexpected_error_logs_it_once_and_continues(
+async def test_count_twice_with_the_same_unexpected_error_logs_it_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     status = AgentStatus(AgentSettings(), "http://127.0.0.1:9", lambda: None)

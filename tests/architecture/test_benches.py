@@ -24,7 +24,7 @@ MODULES = sorted({module.name for module in pkgutil.walk_packages(bench.__path__
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_import_bench_module_finds_all_that_it_uses(name: str) -> None:
+def test_import_bench_module_raises_nothing(name: str) -> None:
     importlib.import_module(name)
 
 

@@ -118,7 +118,7 @@ PRIVATE = ("models", "users/me", "credentials", "audit-events", "teams/current",
 REWRITE_HEADERS = {"X-Original-URL": "/healthz", "X-Rewrite-URL": "/healthz", "X-Forwarded-Prefix": "/healthz"}
 
 
-def test_request_any_path_spelling_requires_sign_in(registry: Harness) -> None:
+def test_request_of_each_path_spelling_without_sign_in_returns_401_404_or_405(registry: Harness) -> None:
     for variant in PATH_VARIANTS + MORE_PATH_VARIANTS:
         for path in PRIVATE:
             for host in ("registry.test", "evil.test/healthz?", "registry.test/healthz#"):

@@ -87,7 +87,7 @@ async def test_pull_all_failure_of_one_model_does_not_stop_the_others(
     assert (tmp_path / "ink.safetensors").read_bytes() == b"user file"
 
 
-async def test_pull_all_ends_when_the_sign_in_is_refused(team: Team, ink: Model, tmp_path: Path) -> None:
+async def test_pull_all_with_unknown_key_raises_unauthenticated(team: Team, ink: Model, tmp_path: Path) -> None:
     async with RegistryApi(team.url, "sk-unknown", team.id) as stranger:
         with pytest.raises(Unauthenticated):
             await pull_all(stranger, [ink, ink], Destination(tmp_path), ignore_progress, lambda _: None)

@@ -95,7 +95,7 @@ def test_serve_first_start_logs_who_can_open_the_data_folder(tmp_path: Path) -> 
         assert "which is open to this user only" in server.log.read_text()
 
 
-def test_prepare_new_data_folder_is_private_with_any_umask(tmp_path: Path) -> None:
+def test_prepare_new_data_folder_with_umask_0_is_private(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         prepare_data_folder(tmp_path / "new", is_shared_with_group=False)

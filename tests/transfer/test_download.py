@@ -190,7 +190,7 @@ def test_download_connection_closed_early_requests_only_the_rest(
     assert server.list_requested_ranges() == [(0, 1_000_000), (123_456, 1_000_000)]
 
 
-def test_download_with_progress_in_each_attempt_never_gives_up(
+def test_download_with_progress_in_each_of_20_failed_attempts_succeeds(
     server: FaultyServer, desired: DownloadTarget, download: Fetch
 ) -> None:
     server.script.extend([truncate_after(40_000)] * 20)
@@ -217,7 +217,7 @@ def test_download_expired_url_is_renewed_and_download_resumes(
     assert server.list_requested_ranges()[-1] == (300_000, 1_000_000)
 
 
-def test_download_object_replaced_meanwhile_starts_over(
+def test_download_of_object_replaced_meanwhile_has_the_new_content(
     server: FaultyServer, desired: DownloadTarget, download: Fetch
 ) -> None:
     server.put("/model", os.urandom(1_000_000))

@@ -57,7 +57,7 @@ def test_download_interrupted_leaves_no_target_and_resumes_next_time(
     assert events[0] == Resumed(desired.target, 400_000, 1_000_000)
 
 
-def test_download_partial_file_of_other_content_is_discarded(
+def test_download_with_partial_file_of_other_content_has_the_right_content(
     server: FaultyServer, desired: DownloadTarget, download: Fetch
 ) -> None:
     desired.partial_path.write_bytes(b"x" * 500_000)

@@ -65,7 +65,7 @@ definition:
     ]
 
 
-def test_read_lock_with_byte_order_mark_and_windows_line_ends() -> None:
+def test_read_lock_with_byte_order_mark_and_windows_line_ends_returns_the_same_models() -> None:
     document = b"\xef\xbb\xbf" + COMFY_LOCK.replace("\n", "\r\n").encode()
     assert read_lock(document) == read_lock(COMFY_LOCK.encode())
 

@@ -108,7 +108,7 @@ def test_report_use_in_the_future_is_now(team: ApiCaller, machine: Machine) -> N
     assert before - timedelta(minutes=5) <= used <= after + timedelta(minutes=5)
 
 
-def test_report_use_of_unknown_and_of_other_teams_models_changes_nothing(
+def test_report_use_of_other_teams_and_unknown_models_sets_no_use_of_the_former(
     shared_registry: Harness, team: ApiCaller, machine: Machine
 ) -> None:
     owner = shared_registry.owner

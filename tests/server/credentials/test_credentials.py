@@ -169,7 +169,7 @@ def test_agent_key_from_pairing_is_bound_to_first_machine(registry: Harness) -> 
         bind_key_to_agent(session, caller, "render-02")
 
 
-def test_agent_key_from_credentials_works_for_many_machines(registry: Harness) -> None:
+def test_bind_agent_key_from_credentials_to_two_machines_raises_nothing(registry: Harness) -> None:
     caller = _agent_key(registry, paired=False)
     for agent_id in ("render-01", "render-02"):
         with registry.resources.database.writing() as session:

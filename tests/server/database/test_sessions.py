@@ -127,7 +127,7 @@ def test_writing_on_postgresql_does_not_wait_for_other_team(postgres_server: Run
         database.close()
 
 
-def test_writing_any_default_isolation_sees_previous_commit(
+def test_writing_with_default_isolation_serializable_loses_no_increment(
     postgres_server: RunningPostgres,
 ) -> None:
     with postgres_server.database() as url:

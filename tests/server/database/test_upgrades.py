@@ -232,7 +232,7 @@ def test_upgrade_keys_sessions_and_permissions_stay_valid(upgraded: Upgraded) ->
     assert reset.status_code == 200, reset.text
 
 
-def test_upgrade_invitation_without_inviter_is_withdrawn(
+def test_upgrade_logs_how_many_invitations_without_inviter_were_withdrawn(
     release: FirstRelease, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level("WARNING", "modelyard.database"):
@@ -250,7 +250,7 @@ def test_upgrade_invitation_names_inviter(upgraded: Upgraded) -> None:
     assert upgraded.anonymous.post("/invitations/preview", invitation_token=orphan).status_code == 404
 
 
-def test_upgrade_keys_of_non_admins_are_disabled_and_logged(
+def test_upgrade_logs_how_many_keys_of_non_admins_stop_working(
     release: FirstRelease, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level("WARNING", "modelyard.database"):

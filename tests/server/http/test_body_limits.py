@@ -66,7 +66,7 @@ def test_parse_batch_of_folders_that_fills_the_largest_body_is_accepted() -> Non
 
 
 @EACH_ROUTE
-def test_validate_texts_of_any_length_takes_no_quadratic_time(document: dict[str, Any], name: str) -> None:
+def test_validate_text_of_200000_characters_ends(document: dict[str, Any], name: str) -> None:
     """A pattern that goes back from the bad character at the end would take minutes."""
     body = build_largest_body(document, name, "a" * 200_000 + "\n")
     field = BODY_ROUTES[name].body_field

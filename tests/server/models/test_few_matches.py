@@ -55,7 +55,7 @@ def test_list_models_of_a_large_team_looks_up_rare_combinations(
     assert bool(names) == is_looked_up
 
 
-def test_list_models_above_the_limit_of_few_leaves_the_choice_to_the_planner(
+def test_list_models_above_the_limit_of_few_counts_all_matches(
     sparse_team: tuple[TeamModels, list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     team_models, _ = sparse_team

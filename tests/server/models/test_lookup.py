@@ -70,7 +70,7 @@ def test_lookup_by_each_kind_of_hash_with_and_without_prefix(
     assert look_up(team, hashes=[plain, prefixed]) == [(plain, name, path), (prefixed, name, path)]
 
 
-def test_lookup_by_first_digits_and_duplicates(team: ApiCaller, hashes: dict[str, Any]) -> None:
+def test_lookup_by_first_digits_and_duplicates_returns_each_match_once(team: ApiCaller, hashes: dict[str, Any]) -> None:
     asked = [SHA256[:8], "0" * 64, SHA256[:8], hashes["autov3"][:12]]
     path = "models/loras/quartz.safetensors"
     assert look_up(team, hashes=asked) == [(asked[0], "sha256", path), (asked[3], "autov3", path)]

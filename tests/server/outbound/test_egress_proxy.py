@@ -134,7 +134,7 @@ def test_request_refused_by_the_proxy_says_so(proxy: ConnectProxy) -> None:
 
 
 @pytest.mark.parametrize("status", ["407 Proxy Authentication Required", "502 Bad Gateway", "503 Unavailable"])
-def test_request_that_the_proxy_cannot_send_may_succeed_later(proxy: ConnectProxy, status: str) -> None:
+def test_request_that_the_proxy_cannot_send_raises_source_unreachable(proxy: ConnectProxy, status: str) -> None:
     proxy.status = status.encode()
     with build_client(proxy) as client:  # noqa: SIM117  # the client outlives it
         with pytest.raises(SourceUnreachable, match="proxy"), client.request("GET", "https://models.example/ink"):
