@@ -156,7 +156,7 @@ class ComfyUI:
         return None if object_info is None else Choices(object_info, files)
 
     def unload_models(self) -> bool:
-        """Make it unload models and free its caches, so that nodes do not use replaced files.
+        """Request that ComfyUI unloads models and frees its caches, so that nodes do not use replaced files.
 
         Returns whether it accepted the request; False if it is not running.
         """

@@ -80,7 +80,7 @@ class LoadCheck:
         return list(names)
 
     def _get_listed_names(self, key: str) -> frozenset[str] | None:
-        """Return what ``ComfyUI.list_names`` returns for a key, requested once."""
+        """Return the names that ComfyUI lists for a key, which are requested once; see ``ComfyUI.list_names``."""
         if key not in self._names:
             self._names[key] = self._comfyui.list_names(key)
         return self._names[key]

@@ -75,7 +75,10 @@ def _get_file_name(path: str) -> str:
 
 
 def _complete(context: typer.Context, query: str, load: Load, incomplete: str) -> list[str]:
-    """Return those of the names that begin with a text, from the cache or else by ``load``."""
+    """Return the names that begin with a text, from the cache, or else by ``load``, whose names are cached.
+
+    None on errors.
+    """
     options = context.find_root().params
     url, team = options.get("url"), options.get("team")
     file = _get_cache_file([query, url, team, *(os.environ.get(f"MODELYARD_{name}") for name in _VARIABLES)])

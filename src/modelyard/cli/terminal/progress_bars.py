@@ -48,7 +48,7 @@ class FittedProgress(Progress):
 
     @contextmanager
     def hidden(self) -> Iterator[None]:
-        """Show no rows while the block prints."""
+        """Hide all rows during the block, which may print; show them again afterwards."""
         # A display that is stopped with rows on the screen would erase as many lines when it starts again.
         self._is_hidden = True
         self.stop()

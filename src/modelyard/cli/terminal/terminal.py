@@ -114,7 +114,11 @@ def require_posix(command: str) -> None:
 
 
 def terminal_of(context: typer.Context) -> Terminal:
-    """Return the ``Terminal`` that the program's root command has built from the global options."""
+    """Return the ``Terminal`` that the program's root command has built from the global options.
+
+    Raises:
+        TypeError: the program was not started through its root command.
+    """
     terminal = context.find_root().obj
     if not isinstance(terminal, Terminal):
         raise TypeError("The program was not started through its global options.")

@@ -41,7 +41,7 @@ class Totals:
             self._done[event.path] = (event.done, event.total)
 
     def end(self, path: Path) -> None:
-        """Count a file as done, whether or not it succeeded; may be repeated."""
+        """Count a file as ended, whether or not it succeeded, and its waiting bytes no more; may be repeated."""
         if path in self._sizes:
             self.bytes_total -= self._count_waiting(path)
             self._ended.add(path)

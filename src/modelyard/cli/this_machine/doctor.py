@@ -47,7 +47,11 @@ def print_findings(
 
 
 def answer_findings(terminal: Terminal, findings: Sequence[Finding], **facts: str) -> None:
-    """Print facts about the machine and what was found, and exit with 1 if there is a problem."""
+    """Print facts about the machine and what was found, and exit with 1 if there is a problem.
+
+    Raises:
+        Exit: there is a problem; with code 1.
+    """
     problem_count = sum(finding.level == "problem" for finding in findings)
     terminal.output.answer(
         document={**facts, "findings": [finding.to_document() for finding in findings], "problems": problem_count},

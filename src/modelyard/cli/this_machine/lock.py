@@ -74,7 +74,13 @@ def lock(
 
 
 def _write_lock(terminal: Terminal, workflows: Sequence[Path], output: Path, *, allow_missing: bool) -> None:
-    """Build the lock and write it, unless models are missing."""
+    """Build the lock of workflows and write it, and print it.
+
+    Write nothing if models are missing and that is not allowed.
+
+    Raises:
+        Exit: models are missing, so nothing is written; with code 1.
+    """
     from modelyard.client.locks import build_lock, update_lock_file
     from modelyard.comfyui.locks.writing import write_lock
 
@@ -133,7 +139,11 @@ def _to_document(model: LockedModel) -> dict[str, object]:
 
 
 def _check_lock(terminal: Terminal, file: Path, workflows: Sequence[Path]) -> None:
-    """Compare a lock with the registry, and with what a lock of the workflows would contain."""
+    """Compare a lock with the registry, and with a lock of the workflows, and print the differences.
+
+    Raises:
+        Exit: there are some; with code 1.
+    """
     from modelyard.client.locks import BuiltLock, build_lock, compare_lock, read_lock_file
 
     async def compare(registry: RegistryApi) -> tuple[list[ComparedModel], BuiltLock]:

@@ -93,7 +93,7 @@ def pull(
     destination = _build_destination(output, models, tree=tree, force=force)
 
     async def pull_models(registry: RegistryApi) -> list[PullResult]:
-        """Find all models first, then download them."""
+        """Find all models, then download them; a folder model that was to be one file raises BadParameter."""
         found = await find_model_versions(registry, models)
         if destination.file_name is not None and found[0].is_folder:
             raise typer.BadParameter(_explain_folder_needed(output))
@@ -164,7 +164,11 @@ def _print_results(terminal: Terminal, results: Sequence[tuple[str, PullResult]]
 
 
 def _print_failure(terminal: Terminal, name: str, failed: PullFailed) -> Explanation:
-    """Print why one of several models was not pulled, with remedies for it alone, and return that."""
+    """Print why one of several models was not pulled, with remedies for it alone, and return that.
+
+    Raises:
+        Exception: the failure itself, if it is a bug.
+    """
     from modelyard.cli.terminal.errors import explain_failure
 
     typed = terminal.read_typed()

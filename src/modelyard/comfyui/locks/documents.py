@@ -49,7 +49,8 @@ def decode_document(document: bytes) -> str:
 def compose_document(text: str) -> yaml.Node | None:
     """Return the node graph of a YAML document, None if it is empty; raises as ``parse_document``.
 
-    Aliases make it a graph that can have circles: ``build_value`` limits what they expand to.
+    Aliases make it a graph that can have circles: ``build_value`` limits what they expand to. Depth, values and aliases
+    are limited before it is built.
     """
     try:
         _check_events(text)

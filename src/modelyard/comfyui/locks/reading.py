@@ -66,7 +66,11 @@ def read_models(models: Value) -> Iterator[LockedModel]:
 
 
 def _read_build(root: dict[str, Value]) -> Iterator[LockedModel]:
-    """Yield the models of a ``comfy-build/1``."""
+    """Yield the models of a ``comfy-build/1``.
+
+    Raises:
+        LockInvalid: the section ``definition`` is missing, or a model is invalid.
+    """
     definition = root.get("definition")
     if not isinstance(definition, dict):
         raise LockInvalid("Its section definition is missing.")

@@ -25,7 +25,11 @@ class LimitedReader:
         self.size = reader.size
 
     def read(self, start: int, length: int) -> bytes:
-        """Read as ``Reader.read``, unless that would exceed the limit; bytes that are read again count again."""
+        """Read as ``Reader.read``, unless that would exceed the limit; bytes that are read again count again.
+
+        Raises:
+            TooExpensive: the limit is exceeded.
+        """
         self._bytes_read += max(0, min(length, self.size - start))
         if self._bytes_read > self._max_bytes:
             raise TooExpensive(self._bytes_read)

@@ -142,7 +142,12 @@ class _Process:
         self._error_output = ErrorOutput(stderr)
 
     def run_until_verdict(self, reader: Reader) -> dict[str, Any]:
-        """Serve the requests of the process for byte ranges until it sends its verdict; see ``run_in_sandbox``."""
+        """Serve the requests of the process for byte ranges until it sends its verdict; see ``run_in_sandbox``.
+
+        Raises:
+            LimitExceeded: the verdict is too long, or see ``run_in_sandbox``.
+            SandboxFailed: a request or the verdict is invalid, or see ``run_in_sandbox``.
+        """
         self._send(struct.pack("<Q", reader.size))
         while True:
             kind, start, length = _REQUEST.unpack(self._receive(_REQUEST.size))

@@ -334,7 +334,7 @@ def _update_trash_marks(session: Session, model: ModelRow) -> None:
 def restore_model(session: Session, team: TeamContext, model_id: UUID) -> ModelRow:
     """Move a model from the trash back to its path, and return it.
 
-    Increments the team's revision, and records an audit event. Machines report their copies anew.
+    Increments the team's revision, and records an audit event.
 
     Raises:
         KeyNotAllowed: see ``check_may_remove``.

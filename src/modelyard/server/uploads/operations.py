@@ -81,7 +81,7 @@ class OpenedUpload:
 def open_upload(
     session: Session, team: TeamContext, settings: Settings, new: UploadRequest, free_bytes: int | None
 ) -> OpenedUpload:
-    """Add an upload with a new storage key, or continue an unfinished one of the same file without a hash.
+    """Add an upload with a new storage key, or continue the caller's open one that the request names with its hash.
 
     If the request has a hash and the team has the same verified content, the upload refers to that blob: nothing has to
     be sent, and neither quota nor disk is checked. They are not checked either for an upload that is continued, which

@@ -66,7 +66,7 @@ class _Unreadable:
     count: int = 0
 
     def add(self, name: str, message: str, model_id: UUID | None = None) -> None:
-        """Add a value."""
+        """Count an unreadable value, and name it if fewer than ``MAX_UNREADABLE_FIELDS`` are named."""
         self.count += 1
         if len(self.fields) < MAX_UNREADABLE_FIELDS:
             self.fields.append(UnreadableField(field=name, message=message, model_id=model_id))

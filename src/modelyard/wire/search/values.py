@@ -41,7 +41,8 @@ class TimeRange(NamedTuple):
 def parse_size_condition(value: str) -> SizeRange:
     """Return the bytes that a value such as ``>2gb``, ``<=500MB``, ``2.1gb`` or ``1gb..2gb`` allows.
 
-    Without a comparison, a size means its last digit: ``2.1gb`` is less than 2.2 GB.
+    Without a comparison, a size means all sizes that are written like it: ``2.1gb`` is from 2.1 GB up to, but without,
+    2.2 GB.
 
     Raises:
         ValueError: it has no such form.
