@@ -190,7 +190,8 @@ def build_permissions() -> str:
     """Return the roles, and the lowest role that may do each operation."""
     from modelyard.server.identity.authentication import KEY_CREATOR_ROLES
     from modelyard.server.teams.permissions import ALLOWED, EDIT_EVERY_ROLE
-    from modelyard.wire.teams import AssignableRole, Role
+    from modelyard.wire.roles import Role
+    from modelyard.wire.teams import AssignableRole
 
     required = {operation.value: rule.role for operation, rule in ALLOWED.items() if rule.role is not None}
     return build_module(

@@ -168,29 +168,53 @@ HEAVY_PACKAGES = (
 )
 
 
+def list_imports(*words: str) -> tuple[set[str], str]:
+    """Run a command in a process of its own; return the modules that it has imported, and its standard output."""
+    code = (
+        f"import sys; sys.argv = ['modelyard', *{words}]\n"
+        "from modelyard.__main__ import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "print(*sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    output, _, modules = ran.stdout.rstrip().rpartition("\n")
+    return set(modules.split()), output
+
+
 @pytest.mark.parametrize(
     ("command", "packages"),
     [
-        ("--help", []),
-        ("--version", []),
-        ("serve --help", []),
-        ("storage --help", []),
-        ("collect-garbage --help", []),
-        ("ls --help", ["pydantic"]),
-        ("agent --help", ["pydantic"]),
-        ("whoami", ["asyncio", "httpx2", "pydantic"]),
-        ("ls", ["asyncio", "httpx2", "pydantic"]),
+        ("--help", set()),
+        ("--version", set()),
+        ("serve --help", set()),
+        ("storage --help", set()),
+        ("collect-garbage --help", set()),
+        *((f"{name} --help", {"pydantic"}) for name in CLIENT_COMMANDS if name != "sync"),
+        ("sync --help", {"asyncio", "pydantic"}),
     ],
 )
-def test_command_imports_only_these_heavy_packages(command: str, packages: list[str], home: Path) -> None:
-    code = (
-        f"import sys; sys.argv = ['modelyard', *{command.split()}]\n"
-        "from modelyard.__main__ import main\n"
-        "try: main()\nexcept SystemExit: pass\n"
-        f"print(*sorted(set({HEAVY_PACKAGES}) & set(sys.modules)))"
-    )
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert ran.stdout.splitlines()[-1].split() == packages
+def test_help_of_command_imports_only_these_heavy_packages(command: str, packages: set[str], home: Path) -> None:
+    modules, _ = list_imports(*command.split())
+    assert modules & set(HEAVY_PACKAGES) == packages
+
+
+# The commands that people run all day: each sends a request or two.
+@pytest.mark.parametrize(
+    ("command", "calls"),
+    [
+        ("ls", {"models"}),
+        ("facets", {"models"}),
+        ("whoami", {"accounts"}),
+        ("show loras/ink.safetensors", {"model_batches", "models"}),
+    ],
+)
+def test_command_imports_only_the_calls_of_its_resource(command: str, calls: set[str], pushed: Command) -> None:
+    modules, output = list_imports(*command.split())
+    prefix = "modelyard.client.api.calls."
+    imported = {name.removeprefix(prefix) for name in modules if name.startswith(prefix)}
+    assert output
+    assert imported - {"channel", "methods"} == calls
+    assert modules & set(HEAVY_PACKAGES) == {"asyncio", "httpx2", "pydantic"}
 
 
 def test_client_commands_are_those_that_their_modules_add() -> None:

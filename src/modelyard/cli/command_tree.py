@@ -6,7 +6,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -74,13 +74,19 @@ def start(
     context.obj = Terminal(settings, output, url, context.obj, team)
 
 
+@cache
+def _build_root() -> Any:
+    """Build the root of the command tree, once in a process."""
+    return get_command(app)
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; print failures that a user can act on, and raise bugs."""
     words = move_global_options_first(arguments)
     read_typed = partial(_read_typed, tuple(arguments))
     _escape_unencodable_output()
     try:
-        app(words, prog_name="modelyard", standalone_mode=True, obj=read_typed)
+        _build_root()(words, prog_name="modelyard", standalone_mode=True, obj=read_typed)
     except SystemExit as ended:
         # Typer ends with this code after Ctrl-C, and with 1 after a broken pipe; it prints nothing for either.
         exit_code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
@@ -102,7 +108,7 @@ def _read_typed(arguments: Sequence[str]) -> TypedCommand:
     """Return what the program takes the arguments for."""
     from modelyard.cli.terminal.remedies.typed_command import read_typed_command
 
-    return read_typed_command(get_command(app), arguments, move_global_options_first(arguments))
+    return read_typed_command(_build_root(), arguments, move_global_options_first(arguments))
 
 
 def _report_failure(error: Exception, style: Style, typed: TypedCommand) -> int:
@@ -124,7 +130,7 @@ def move_global_options_first(arguments: Sequence[str]) -> list[str]:
     front: list[str] = []
     remaining: list[str] = []
     words = iter(arguments)
-    command: Any = get_command(app)
+    command: Any = _build_root()
     for word in words:
         name, separator, _ = word.partition("=")
         if word == "--":

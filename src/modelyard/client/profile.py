@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from modelyard.client.atomic_file import write_private_file
 from modelyard.transfer.errors import Unreachable
+from modelyard.wire.deferral import ValidatorDeferral
 
 Warn = Callable[[str], None]
 
@@ -62,7 +63,7 @@ class RegistryUnreachable(Unreachable):
 class Profile(BaseModel):
     """One registry, with the tokens, the account and the team that are used there."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=ValidatorDeferral.is_on)
 
     url: str
     token: str = Field(repr=False)
@@ -76,6 +77,8 @@ class Profile(BaseModel):
 
 
 class _Contents(BaseModel):
+    model_config = ConfigDict(defer_build=ValidatorDeferral.is_on)
+
     current: str | None = None
     profiles: dict[str, Profile] = Field(default_factory=dict)
 

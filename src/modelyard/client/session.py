@@ -1,18 +1,22 @@
 """Build the registry client that settings and profiles select, with its token and team, and sign out of it."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from modelyard.client.api.auth import Key, Session, TokenSource
 from modelyard.client.api.http import DEFAULT_RETRY_SECONDS
 from modelyard.client.api.registry import RegistryApi
 from modelyard.client.api.urls import normalize_url
 from modelyard.client.profile import Profile, ProfileFile
-from modelyard.client.references.matching import ReferenceKind, match_reference
 from modelyard.client.settings import ClientSettings, parse_team_id
 from modelyard.transfer.errors import TransferFailed
-from modelyard.wire.accounts import Logout, OwnTeam
 from modelyard.wire.problems import NotAMember, Problem, Unauthenticated
+
+if TYPE_CHECKING:
+    from modelyard.wire.accounts import OwnTeam
 
 
 class KeyHasTeam(NotAMember):
@@ -83,6 +87,8 @@ async def sign_out(saved: Profile, *, everywhere: bool = False) -> bool:
     ``everywhere`` ends the user's sessions on other machines too; it has no effect for a key. Keys other than device
     keys are not revoked, and True is returned without a request. The profile file is not changed.
     """
+    from modelyard.wire.accounts import Logout
+
     try:
         async with RegistryApi(saved.url, saved.token) as registry:
             if saved.refresh_token is not None:
@@ -117,17 +123,17 @@ def find_team(teams: list[OwnTeam], name: str) -> OwnTeam:
     Raises:
         NotAMember: no team matches, or several do.
     """
-    matches = match_reference(_TEAM, name, teams)
+    from modelyard.client.references.matching import ReferenceKind, match_reference
+
+    kind: ReferenceKind[OwnTeam] = ReferenceKind(
+        name="team",
+        get_id=lambda team: team.id,
+        has_name=lambda team, text: team.display_name.casefold() == text.casefold(),
+        show=lambda team: team.display_name,
+    )
+    matches = match_reference(kind, name, teams)
     if len(matches) != 1:
         names = ", ".join(f"'{team.display_name}' ({team.id})" for team in matches or teams)
         reason = "matches several of your teams; use an id" if matches else "is not one of your teams"
         raise NotAMember(f"'{name}' {reason}: {names or 'you are in none'}.")
     return matches[0]
-
-
-_TEAM = ReferenceKind[OwnTeam](
-    name="team",
-    get_id=lambda team: team.id,
-    has_name=lambda team, text: team.display_name.casefold() == text.casefold(),
-    show=lambda team: team.display_name,
-)

@@ -1,13 +1,16 @@
 """Transfer options: timeouts, retries, bandwidth limit, concurrency and TLS."""
 
+from __future__ import annotations
+
 import ssl
 import threading
 import time
 from dataclasses import dataclass
 from functools import cache
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from modelyard.transfer.limited_transfer import LimitedTransfer
+if TYPE_CHECKING:
+    from modelyard.transfer.limited_transfer import LimitedTransfer
 
 MAX_CHUNK_SIZE = 1024 * 1024
 

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
+from modelyard.wire.roles import Role
 from modelyard.wire.schemas import EXAMPLE_ID, EXAMPLE_PAGE, EXAMPLE_TIME, Name, PageMeta, PartialUpdate, Schema
-from modelyard.wire.teams import Role
 
 NewPassword = Annotated[str, StringConstraints(strict=True, min_length=8, max_length=128)]
 AnyPassword = Annotated[str, StringConstraints(strict=True, max_length=1024)]

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, StringConstraints
 
+from modelyard.wire.deferral import ValidatorDeferral
 from modelyard.wire.long_lists import MAX_INVALID_ENTRIES
 from modelyard.wire.texts.rules import (
     EMAIL_PATTERN,
@@ -50,7 +51,12 @@ class Schema(BaseModel):
     """The base class of request and response bodies: immutable; unknown fields are ignored for source API clients."""
 
     # Responses always contain fields that have a default.
-    model_config = ConfigDict(frozen=True, extra="ignore", json_schema_serialization_defaults_required=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="ignore",
+        json_schema_serialization_defaults_required=True,
+        defer_build=ValidatorDeferral.is_on,
+    )
 
 
 def _remove_defaults(schema: dict[str, Any]) -> None:
@@ -112,7 +118,7 @@ class FieldError(Schema):
 class ProblemBody(BaseModel):
     """RFC 9457 problem details. Facts of the problem are additional members."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", defer_build=ValidatorDeferral.is_on)
 
     type: str = Field(description="A stable reference: `/problems/<slug>`.", examples=["/problems/model-not-found"])
     title: str = Field(description="The kind of problem in words.", examples=["There is no such model"])

@@ -1,13 +1,13 @@
 """API schemas of teams, members, invitations, roles and the audit log."""
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, Field, StrictBool, StrictInt, StringConstraints
 
 from modelyard.wire.agent_requests.loaders import LoaderInput
+from modelyard.wire.roles import Role
 from modelyard.wire.schemas import (
     EXAMPLE_ID,
     EXAMPLE_PAGE,
@@ -20,26 +20,6 @@ from modelyard.wire.schemas import (
     Schema,
 )
 
-
-class Role(StrEnum):
-    """The roles of team members, in ascending order of permissions."""
-
-    VIEWER = "viewer"
-    MEMBER = "member"
-    ADMIN = "admin"
-    OWNER = "owner"
-
-    def __repr__(self) -> str:
-        """Return the quoted value: pydantic lists the accepted roles by their repr in its messages."""
-        return repr(self.value)
-
-    @property
-    def rank(self) -> int:
-        """The position among the roles: 0 for the viewer, who has the fewest permissions, to 3 for the owner."""
-        return _RANKS[self]
-
-
-_RANKS = {role: rank for rank, role in enumerate(Role)}
 AssignableRole = Literal[Role.VIEWER, Role.MEMBER, Role.ADMIN]
 PicklePolicy = Literal["block", "scan", "trusted", "convert"]
 Quota = Annotated[StrictInt, Field(ge=0, le=MAX_INT64)]

@@ -12,7 +12,7 @@ from modelyard.server.teams.context import (
 )
 from modelyard.server.teams.permissions import Operation
 from modelyard.wire.problems import KeyNotAllowed, NotAMember, RoleTooLow, Unauthenticated
-from modelyard.wire.teams import Role
+from modelyard.wire.roles import Role
 from tests.server.accounts_support.answers import Answer, refusal
 from tests.server.harness import ApiCaller, Harness
 

@@ -9,7 +9,7 @@ from modelyard.server.models.trusted_files.operations import allow_file
 from modelyard.server.teams.context import TeamContext
 from modelyard.server.teams.tables import MemberRow
 from modelyard.wire.problems import RoleTooLow
-from modelyard.wire.teams import Role
+from modelyard.wire.roles import Role
 from tests.server.harness import hash_of
 from tests.server.inspection import builders
 from tests.server.verification.unverified_team import UnverifiedTeam

@@ -1,11 +1,16 @@
 """The key of a running agent, which ``modelyard agent pair`` may replace at any time."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from modelyard.agent.registry.keys import AgentCredentials
-from modelyard.client.api.auth import Refresh
 from modelyard.client.profile import NoKey, ProfileUnreadable
+
+if TYPE_CHECKING:
+    from modelyard.client.api.auth import Refresh
 
 ReadCredentials = Callable[[], AgentCredentials]
 

@@ -184,10 +184,11 @@ async def _describe_types(registry: RegistryApi, asked: str) -> str:
 
 async def _list_models(registry: RegistryApi, model_filter: ModelFilter, everything: bool) -> _Listed:
     """Return the first 50 models that match the filter, or with ``everything`` all."""
-    from modelyard.client.api.models import list_all_models
     from modelyard.client.api.paging import Paging
 
     if everything:
+        from modelyard.client.api.models import list_all_models
+
         return _Listed([model async for model in list_all_models(registry, model_filter)], False, None)
     page = await registry.list_models(model_filter, Paging(per_page=_SHOWN))
     return _Listed(page.model_list, page.page_meta.next_cursor is not None, page.did_you_mean)

@@ -1,15 +1,20 @@
 """List and find the team's machines, over all pages of the registry's lists."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from modelyard.client.api.filters import AgentFilter
 from modelyard.client.api.paging import Paging, list_pages
 from modelyard.client.api.registry import RegistryApi
 from modelyard.client.references.matching import ReferenceKind, get_only_match
-from modelyard.wire.agents.machines import Agent, AgentList
-from modelyard.wire.agents.replicas import AgentModel, AgentModelList
 from modelyard.wire.problems import AgentNotFound
-from modelyard.wire.uses.lists import UnusedModel, UnusedModelList
+
+if TYPE_CHECKING:
+    from modelyard.client.api.filters import AgentFilter
+    from modelyard.wire.agents.machines import Agent, AgentList
+    from modelyard.wire.agents.replicas import AgentModel, AgentModelList
+    from modelyard.wire.uses.lists import UnusedModel, UnusedModelList
 
 
 async def list_all_agents(registry: RegistryApi, agent_filter: AgentFilter | None = None) -> list[Agent]:
@@ -63,7 +68,7 @@ async def list_all_unused_models(
     return pages[0], [model for page in pages for model in page.unused_model_list]
 
 
-_MACHINE = ReferenceKind[Agent](
+_MACHINE: ReferenceKind[Agent] = ReferenceKind(
     name="machine",
     get_id=lambda _: None,
     is_unique_value=lambda agent, text: agent.agent_id == text,

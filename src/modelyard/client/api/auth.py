@@ -1,16 +1,20 @@
 """Sources of the bearer token of a client's requests: a fixed key, or a session that is refreshed."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from modelyard.client.atomic_file import locked
 from modelyard.client.profile import Profile, ProfileFile
-from modelyard.wire.accounts import Tokens
 from modelyard.wire.problems import SessionEnded
 
-Refresh = Callable[[str], Awaitable[Tokens]]
+if TYPE_CHECKING:
+    from modelyard.wire.accounts import Tokens
+
+    Refresh = Callable[[str], Awaitable[Tokens]]
 
 # A token that expires sooner could expire before the request arrives.
 _MARGIN = timedelta(seconds=30)

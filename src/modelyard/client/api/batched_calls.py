@@ -1,18 +1,24 @@
 """Calls for single models and files that share requests when many are made at the same time."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from modelyard.client.api.coalescing import Coalescer
 from modelyard.client.api.registry import RegistryApi
 from modelyard.wire.batches import MAX_BATCH_ITEMS, DownloadRequest
 from modelyard.wire.hashes.lookups import MAX_RECORDS, LookupResult, ModelLookup
-from modelyard.wire.imports.jobs import NewImport
-from modelyard.wire.models import DownloadTicket, Model, NewModel, RegisteredModel
 from modelyard.wire.paths import parse_model_path
 from modelyard.wire.problems import ModelNotFound, RouteNotFound
-from modelyard.wire.schemas import Created
-from modelyard.wire.uploads import UploadRequest, UploadTicket
+
+if TYPE_CHECKING:
+    from modelyard.wire.imports.jobs import NewImport
+    from modelyard.wire.models import DownloadTicket, Model, NewModel, RegisteredModel
+    from modelyard.wire.schemas import Created
+    from modelyard.wire.uploads import UploadRequest, UploadTicket
 
 # Files are uploaded one after the other: so long, registrations wait for more of them.
 _PAUSE_SECONDS = 0.2
@@ -23,12 +29,22 @@ class BatchedCalls:
 
     def __init__(self, registry: RegistryApi) -> None:
         self.registry = registry
-        self._presign = Coalescer(registry.presign_upload, registry.presign_uploads, MAX_BATCH_ITEMS)
-        self._register = Coalescer(registry.create_model, registry.create_models, MAX_BATCH_ITEMS, _PAUSE_SECONDS)
-        self._import = Coalescer(registry.start_import, registry.start_imports, MAX_BATCH_ITEMS)
         self._download = Coalescer(self._request_download, registry.download_tickets, MAX_BATCH_ITEMS)
         self._find = Coalescer(self._find_one, self._find_many, MAX_RECORDS)
         self._read = Coalescer(registry.get_model, self._read_many, MAX_RECORDS)
+
+    # At their first use, since that of a method imports its group of calls.
+    @cached_property
+    def _presign(self) -> Coalescer[UploadRequest, UploadTicket]:
+        return Coalescer(self.registry.presign_upload, self.registry.presign_uploads, MAX_BATCH_ITEMS)
+
+    @cached_property
+    def _register(self) -> Coalescer[NewModel, RegisteredModel]:
+        return Coalescer(self.registry.create_model, self.registry.create_models, MAX_BATCH_ITEMS, _PAUSE_SECONDS)
+
+    @cached_property
+    def _import(self) -> Coalescer[NewImport, Created]:
+        return Coalescer(self.registry.start_import, self.registry.start_imports, MAX_BATCH_ITEMS)
 
     async def presign_upload(self, request: UploadRequest) -> UploadTicket:
         """Return a presigned URL to upload a file to."""

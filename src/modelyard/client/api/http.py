@@ -1,5 +1,7 @@
 """JSON calls to a registry over HTTP: authentication, retries, size and time limits, and problems as exceptions."""
 
+from __future__ import annotations
+
 import asyncio
 import math
 import random
@@ -8,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import httpcore2  # noqa: F401 - httpx2 imports it on the event loop otherwise, which reads files
 import httpx2
@@ -26,7 +28,9 @@ from modelyard.client.api.http_responses import (
 )
 from modelyard.client.api.urls import API_PREFIX, normalize_url
 from modelyard.transfer.errors import BadResponse, Unreachable
-from modelyard.wire.accounts import Refresh, Tokens
+
+if TYPE_CHECKING:
+    from modelyard.wire.accounts import Tokens
 
 Shape = TypeVar("Shape", bound=BaseModel)
 Parsed = TypeVar("Parsed")
@@ -254,5 +258,7 @@ class HttpChannel:
 
     async def _refresh(self, refresh_token: str) -> Tokens:
         """Exchange a refresh token for new tokens, without authentication."""
+        from modelyard.wire.accounts import Refresh, Tokens
+
         call = Call("POST", "/auth/refresh", Refresh(refresh_token=refresh_token), anonymous=True)
         return await self.request(Tokens, call)

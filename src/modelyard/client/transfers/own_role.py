@@ -6,7 +6,7 @@ from modelyard.client.api.registry import RegistryApi
 from modelyard.wire.accounts import Me
 from modelyard.wire.models import Model
 from modelyard.wire.problems import NEEDS_ROLE, ONLY_OWN_MODELS, KeyNotAllowed, RoleTooLow
-from modelyard.wire.teams import Role
+from modelyard.wire.roles import Role
 
 
 class OwnRole:

@@ -25,6 +25,7 @@ from modelyard.server.teams.permissions import check_grant
 from modelyard.server.teams.role_dependents import end_invitations, is_open_invitation
 from modelyard.server.teams.tables import InvitationRow, TeamRow
 from modelyard.wire import problems
+from modelyard.wire.roles import Role
 from modelyard.wire.teams import (
     Acceptance,
     CreatedInvitation,
@@ -33,7 +34,6 @@ from modelyard.wire.teams import (
     InvitationPreview,
     Inviter,
     NewInvitation,
-    Role,
 )
 
 INVITATION_LIFETIME = timedelta(days=7)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from modelyard.server.identity.authentication import KEY_CREATOR_ROLES, Caller
 from modelyard.wire.problems import NEEDS_ROLE, KeyNotAllowed, Problem, RoleTooLow
-from modelyard.wire.teams import Role
+from modelyard.wire.roles import Role
 
 
 class Operation(StrEnum):

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from modelyard.server.teams.tables import MemberRow, TeamRow
 from modelyard.wire.problems import TooManyTeams
-from modelyard.wire.teams import Role
+from modelyard.wire.roles import Role
 
 
 def check_team_limit(session: Session, user_id: UUID, max_teams: int) -> None:

@@ -1,34 +1,25 @@
-"""The calls of a registry about models, and about workflows, which name models."""
+"""The calls of a registry about single models and lists of them."""
 
-from collections.abc import Sequence
 from uuid import UUID
 
-from modelyard.client.api.calls.channel import ChannelCalls, unpack_result
+from modelyard.client.api.calls.channel import ChannelCalls
 from modelyard.client.api.http import Call
 from modelyard.client.api.paging import Paging
 from modelyard.client.api.urls import build_path
-from modelyard.wire import batches, models, problems
+from modelyard.wire import models
 from modelyard.wire.folders.schemas import FolderFileList
-from modelyard.wire.hashes import lookups
 from modelyard.wire.model_filter import FacetList, FacetQuery, ModelFilter
 from modelyard.wire.schemas import Updated
-from modelyard.wire.workflows import WorkflowCheck
 
 _START = Paging()
 
 
 class ModelCalls(ChannelCalls):
-    """The methods of ``RegistryApi`` about models and workflows; they raise the same."""
+    """The methods of ``RegistryApi`` about single models and lists of them; they raise the same."""
 
     async def create_model(self, new: models.NewModel) -> models.RegisteredModel:
         """Register an uploaded file and return the model's id; a repeated request returns the same id."""
         return await self._post(models.RegisteredModel, "/models", new, repeatable=True)
-
-    async def create_models(self, new: Sequence[models.NewModel]) -> list[models.RegisteredModel | problems.Problem]:
-        """Register up to 100 uploaded files; return the id or problem of each, in their order."""
-        batch = batches.ModelBatch(model_list=list(new))
-        answer = await self._post(batches.ModelResults, "/models/register-batch", batch, repeatable=True)
-        return [unpack_result(result) for result in answer.result_list]
 
     async def list_models(self, model_filter: ModelFilter | None = None, paging: Paging = _START) -> models.ModelList:
         """Return one page of the models that match the filter."""
@@ -49,18 +40,6 @@ class ModelCalls(ChannelCalls):
         etag = response.headers.get("ETag")
         # A proxy that compresses the response marks its ETag as weak, which the registry would not match.
         return self._channel.parse(models.Model, response), etag and etag.removeprefix("W/")
-
-    async def look_up_models(self, lookup: lookups.ModelLookup) -> lookups.LookupResult:
-        """Return the models that up to 1,000 hashes, paths and ids mean."""
-        return await self._post(lookups.LookupResult, "/models/lookup", lookup, repeatable=True)
-
-    async def check_workflow(self, workflow: bytes) -> WorkflowCheck:
-        """Return what the team has of the models that a workflow file names, and which machines can run it."""
-        return await self._post(WorkflowCheck, "/workflows/check", workflow, repeatable=True)
-
-    async def get_model_hashes(self, model_id: UUID) -> lookups.ModelHashes:
-        """Return the known hashes of a model's content, and those that its file claims."""
-        return await self._get(lookups.ModelHashes, build_path("models", model_id, "hashes"))
 
     async def update_model(self, model_id: UUID, change: models.ModelUpdate, *, if_match: str | None = None) -> Updated:
         """Change a model; with ``if_match`` only if its record has this ETag.
@@ -92,11 +71,3 @@ class ModelCalls(ChannelCalls):
         return await self._request_urls(
             models.DownloadTicket, Call("GET", build_path("models", model_id, "download"), query=query)
         )
-
-    async def download_tickets(
-        self, downloads: Sequence[batches.DownloadRequest]
-    ) -> list[models.DownloadTicket | problems.Problem]:
-        """Return the presigned URL or the problem of each of up to 100 downloads. Raises as ``_request_urls``."""
-        call = Call("POST", "/models/download-batch", batches.DownloadBatch(download_list=list(downloads)))
-        answer = await self._request_urls(batches.DownloadResults, call)
-        return [unpack_result(result) for result in answer.result_list]
