@@ -123,14 +123,17 @@ def build_openapi_document() -> dict[str, Any]:
 
 
 def build_commands_page() -> str:
-    """Build the page of commands, in the order of `modelyard --help`; the server's commands come last."""
+    """Build the page of commands, by the groups of `modelyard --help`; the server's commands come last."""
     from typer.main import get_command
 
     from modelyard.cli.command_tree import app
+    from modelyard.cli.commands import COMMAND_GROUPS
     from modelyard.server.main import app as server_app
 
     client, server = get_command(app), get_command(server_app)
-    sections = [build_section("modelyard", client), *iterate_command_sections("modelyard", client)]
+    sections = [build_section("modelyard", client)]
+    for title, names in COMMAND_GROUPS.items():
+        sections += [f"# {title}", *iterate_command_sections("modelyard", client, names)]
     on_a_server = "# On a server\n\nThese come with `modelyard[server]`."
     introduction = "All commands with their arguments and options, as `--help` after a command shows them."
     return build_page(
@@ -138,9 +141,12 @@ def build_commands_page() -> str:
     )
 
 
-def iterate_command_sections(name: str, group: Any) -> Iterator[str]:
-    """Yield a section for every visible command below a group, depth first; groups have no section of their own."""
-    for word in group.list_commands(None):
+def iterate_command_sections(name: str, group: Any, names: Sequence[str] | None = None) -> Iterator[str]:
+    """Yield a section for every visible command below a group, or those of ``names`` and below, depth first.
+
+    Commands that have commands below them have no section of their own.
+    """
+    for word in group.list_commands(None) if names is None else names:
         command = group.get_command(None, word)
         if command.hidden:
             continue

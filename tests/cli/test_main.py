@@ -13,9 +13,10 @@ from typer.main import get_command, get_group
 
 from modelyard import __version__
 from modelyard.build import get_build_id
+from modelyard.cli.command_search import SYNONYMS
 from modelyard.cli.command_tree import app as client_app
 from modelyard.cli.command_tree import move_global_options_first
-from modelyard.cli.commands import CLIENT_COMMANDS, HIDDEN_COMMANDS, SERVER_COMMANDS
+from modelyard.cli.commands import CLIENT_COMMANDS, COMMAND_GROUPS, HIDDEN_COMMANDS, SERVER_COMMANDS
 from modelyard.cli.registry.machines.machine import machine
 from modelyard.server.main import app as server_app
 from tests.cli.conftest import Command
@@ -55,7 +56,13 @@ def test_invalid_usage_exits_2(modelyard: Command, arguments: list[str]) -> None
 
 @pytest.mark.parametrize(
     ("arguments", "suggestion"),
-    [(["machne", "ls"], "'machine'"), (["serv"], "'serve'"), (["machine", "sho"], "'show'"), (["keys"], "'key'")],
+    [
+        (["machne", "ls"], "'machine'"),
+        (["serv"], "'serve'"),
+        (["machine", "sho"], "'show'"),
+        (["keys"], "'key'"),
+        (["modls"], "'ls'"),
+    ],
 )
 def test_mistyped_command_exits_2_and_suggests_similar_name(
     modelyard: Command, arguments: list[str], suggestion: str
@@ -85,6 +92,43 @@ def test_command_by_the_name_that_others_have_for_it_exits_2_and_names_it(
 ) -> None:
     ran = modelyard(name, "ink")
     assert (ran.code, command in ran.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [(["delete"], "rm MODEL"), (["status"], "machine ls"), (["picture"], "preview"), (["modls"], "ls")],
+    ids=lambda value: value if isinstance(value, str) else value[0],
+)
+def test_help_of_a_word_lists_commands_that_do_it_within_80_columns(
+    process: Command, words: list[str], command: str
+) -> None:
+    ran = process("help", *words)
+    assert (ran.code, max(map(len, ran.out.splitlines())) <= 80) == (0, True)
+    assert ran.out.startswith(f"modelyard {command} ")
+
+
+def test_help_of_a_command_equals_its_own_help(modelyard: Command) -> None:
+    assert modelyard("help", "machine", "ls").out == modelyard("machine", "ls", "--help").out
+    assert modelyard("help").out == modelyard("--help").out
+
+
+def test_help_of_a_word_that_no_command_has_exits_2(modelyard: Command) -> None:
+    assert modelyard("help", "xyzzy").code == 2
+
+
+@pytest.mark.parametrize("name", SYNONYMS)
+def test_synonym_is_of_commands_that_there_are(name: str) -> None:
+    assert name not in {*CLIENT_COMMANDS, *SERVER_COMMANDS}
+    client: Any = get_command(client_app)
+    for command in SYNONYMS[name]:
+        first, *others = command.split()
+        assert first in {*CLIENT_COMMANDS, *SERVER_COMMANDS}
+        below: Any = None if first in SERVER_COMMANDS else client.get_command(None, first)
+        assert not hasattr(below, "commands") or others[0] in below.commands
+
+
+def test_groups_of_the_help_have_each_command_once() -> None:
+    assert sorted(name for names in COMMAND_GROUPS.values() for name in names) == sorted(CLIENT_COMMANDS)
 
 
 def test_login_device_with_email_or_without_url_exits_2(modelyard: Command) -> None:

@@ -10,7 +10,6 @@ class ClientCommand(NamedTuple):
     help: str
 
 
-# In the order of the help.
 CLIENT_COMMANDS = {
     "login": ClientCommand("registry.accounts", "Sign in to a registry and save the session here."),
     "logout": ClientCommand("registry.accounts", "End the session, or revoke this device's key."),
@@ -49,6 +48,20 @@ CLIENT_COMMANDS = {
     "source-token": ClientCommand("transfers.source_tokens", "Tokens that imports send to sources: list, set, remove."),
     "webhook": ClientCommand("registry.webhooks.webhook", "Send the team's events to other systems; for admins."),
     "key": ClientCommand("registry.key", "Keys for programs and machines: list, create, rotate, …"),
+    "help": ClientCommand("command_search", "Find commands by what they do, or show the help of one."),
+}
+# In the order of the help, which has a section for each.
+COMMAND_GROUPS = {
+    "First steps": ("login", "push", "ls", "pull"),
+    "Models": (
+        *("show", "add", "edit", "preview", "lookup", "facets", "outdated", "unused", "disable", "enable"),
+        *("rm", "restore", "rollback", "version", "convert", "trust"),
+    ),
+    "Workflows and collections": ("check", "lock", "collection"),
+    "This machine": ("sync", "agent"),
+    "Team and machines": ("machine", "team", "member", "invite", "key", "source-token", "webhook", "audit"),
+    "Account": ("whoami", "account", "password", "logout"),
+    "Help": ("help",),
 }
 # Earlier spellings that scripts may use, with the module that adds them; the help does not list them.
 HIDDEN_COMMANDS = {"versions": "registry.versions"}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
 from functools import cache, partial
 from importlib import import_module
 from typing import Any
@@ -15,24 +14,10 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 from typer.main import get_group
 
-from modelyard.cli.commands import CLIENT_COMMANDS, HIDDEN_COMMANDS, SERVER_COMMANDS
+from modelyard.cli.commands import CLIENT_COMMANDS, COMMAND_GROUPS, HIDDEN_COMMANDS, SERVER_COMMANDS
 from modelyard.cli.terminal.output import Output
 from modelyard.wire.texts.validation_messages import reword_message
 
-# What other programs call it.
-_OTHER_NAMES = {
-    "delete": "rm MODEL",
-    "download": "pull MODEL",
-    "import": "add URL",
-    "list": "ls",
-    "move": "edit MODEL --path PATH",
-    "mv": "edit MODEL --path PATH",
-    "remove": "rm MODEL",
-    "rename": "edit MODEL --name NAME, or --path PATH for the file",
-    "search": "ls WORD",
-    "tag": "edit MODEL --add-tag TAG",
-    "upload": "push FILE",
-}
 _MODULES = {name: command.module for name, command in CLIENT_COMMANDS.items()} | HIDDEN_COMMANDS
 
 
@@ -105,7 +90,7 @@ class RootGroup(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - Typer's signature
         """Return the names of all commands, in the order of the help."""
-        return list(CLIENT_COMMANDS)
+        return [name for names in COMMAND_GROUPS.values() for name in names]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - Typer's signature
         """Import and build a command; None if there is none of this name."""
@@ -121,15 +106,14 @@ class RootGroup(TyperGroup):
 
         Raises:
             UsageError: there is none of that name; the message has what it is called here, or up to three similar
-                names, the server's included.
+                names or commands whose help has the word, the server's included.
         """
         name = args[0]
-        if name in _OTHER_NAMES:
-            ctx.fail(f"No such command '{name}'. Use: modelyard {_OTHER_NAMES[name]}")
         if name not in _MODULES:
-            similar = get_close_matches(name, [*CLIENT_COMMANDS, *SERVER_COMMANDS])
-            if similar:
-                ctx.fail(f"No such command '{name}'. Did you mean {' or '.join(map(repr, similar))}?")
+            from modelyard.cli.command_search import suggest
+
+            if suggestion := suggest(name):
+                ctx.fail(f"No such command '{name}'.{suggestion}")
         return super().resolve_command(ctx, args)
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
@@ -155,8 +139,10 @@ class RootGroup(TyperGroup):
             raise KeyboardInterrupt from None
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - Typer's signature
-        """Write the client's commands, then the server's, which are not part of this tree."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, command.help) for name, command in CLIENT_COMMANDS.items()])
+        """Write the client's commands by group, then the server's, which are not part of this tree."""
+        width = max(map(len, [*CLIENT_COMMANDS, *SERVER_COMMANDS]))
+        for title, names in COMMAND_GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), CLIENT_COMMANDS[name].help) for name in names])
         with formatter.section("On a server"):
-            formatter.write_dl(list(SERVER_COMMANDS.items()))
+            formatter.write_dl([(name.ljust(width), text) for name, text in SERVER_COMMANDS.items()])
