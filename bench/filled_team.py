@@ -15,7 +15,7 @@ from modelyard.server.identity.state import Identity
 from modelyard.server.resources import open_resources
 from modelyard.server.settings import Settings
 from modelyard.server.teams.context import TeamContext
-from modelyard.wire.roles import Role
+from modelyard.wire.people.roles import Role
 from tests.server.harness import Harness
 
 CreateDatabase = Callable[[], AbstractContextManager[str | None]]

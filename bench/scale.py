@@ -27,7 +27,7 @@ from modelyard.server.teams.context import TeamContext
 from modelyard.server.teams.operations import TRASH_DAYS
 from modelyard.wire.model_filter import ModelFilter
 from modelyard.wire.models import Model
-from modelyard.wire.roles import Role
+from modelyard.wire.people.roles import Role
 from tests.postgres import RunningPostgres
 from tests.server.harness import Harness, make_model_file
 from tests.server.query_plans import record_queries

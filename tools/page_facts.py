@@ -190,12 +190,12 @@ def build_permissions() -> str:
     """Return the roles, and the lowest role that may do each operation."""
     from modelyard.server.identity.authentication import KEY_CREATOR_ROLES
     from modelyard.server.teams.permissions import ALLOWED, EDIT_EVERY_ROLE
-    from modelyard.wire.roles import Role
+    from modelyard.wire.people.roles import Role
     from modelyard.wire.teams import AssignableRole
 
     required = {operation.value: rule.role for operation, rule in ALLOWED.items() if rule.role is not None}
     return build_module(
-        ["server/identity/authentication.py", "server/teams/permissions.py", "wire/teams.py"],
+        ["server/identity/authentication.py", "server/teams/permissions.py", "wire/people/roles.py", "wire/teams.py"],
         ("The roles of team members, in ascending order of permissions.", build_array("ROLES", Role, is_const=True)),
         (
             "The roles that a member can be given; the role of the owner is transferred.",

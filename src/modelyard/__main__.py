@@ -4,7 +4,7 @@ import gc
 import sys
 
 from modelyard.cli.commands import SERVER_COMMANDS
-from modelyard.wire.deferral import ValidatorDeferral
+from modelyard.wire import ValidatorDeferral
 
 # Of 250,000 objects that the imports of a command make, almost all stay: to look for garbage among them again and
 # again was a fifth of the CPU time of `ls`.

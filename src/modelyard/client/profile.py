@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from modelyard.client.atomic_file import write_private_file
 from modelyard.transfer.errors import Unreachable
-from modelyard.wire.deferral import ValidatorDeferral
+from modelyard.wire import ValidatorDeferral
 
 Warn = Callable[[str], None]
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from modelyard.wire.roles import Role
+from modelyard.wire.people.roles import Role
 from modelyard.wire.schemas import EXAMPLE_ID, EXAMPLE_PAGE, EXAMPLE_TIME, Name, PageMeta, PartialUpdate, Schema
 
 NewPassword = Annotated[str, StringConstraints(strict=True, min_length=8, max_length=128)]

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, StringConstraints
 
-from modelyard.wire.deferral import ValidatorDeferral
+from modelyard.wire import ValidatorDeferral
 from modelyard.wire.long_lists import MAX_INVALID_ENTRIES
 from modelyard.wire.texts.rules import (
     EMAIL_PATTERN,

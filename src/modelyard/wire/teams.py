@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, StrictBool, StrictInt, StringConstraints
 
 from modelyard.wire.agent_requests.loaders import LoaderInput
-from modelyard.wire.roles import Role
+from modelyard.wire.people.roles import Role
 from modelyard.wire.schemas import (
     EXAMPLE_ID,
     EXAMPLE_PAGE,

@@ -14,7 +14,7 @@ from modelyard.server.models.replicas.tables import AgentRow
 from modelyard.server.teams.context import TeamContext
 from modelyard.wire.agents.heartbeats import Heartbeat
 from modelyard.wire.agents.values import UNHEALTHY_SECONDS
-from modelyard.wire.roles import Role
+from modelyard.wire.people.roles import Role
 from tests.server.agents.machine import (
     Machine,
     add_machine,

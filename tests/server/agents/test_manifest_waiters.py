@@ -23,8 +23,8 @@ from modelyard.server.identity.tables import CredentialRow
 from modelyard.server.models.replicas.tables import AgentRow
 from modelyard.server.teams.operations import add_member
 from modelyard.server.teams.tables import TeamRow
+from modelyard.wire.people.roles import Role
 from modelyard.wire.problems import Unavailable
-from modelyard.wire.roles import Role
 from tests.server.environments import PATIENT
 from tests.server.query_plans import record_queries
 from tests.waiting import PATIENCE_SECONDS, wait_until_async

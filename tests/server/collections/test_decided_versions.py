@@ -12,7 +12,7 @@ from modelyard.server.collections.versions import AddedVersion, add_version
 from modelyard.server.database.decided_writes import LOADS_BEFORE
 from modelyard.wire import problems
 from modelyard.wire.collections import NewCollection, NewCollectionVersion
-from modelyard.wire.roles import Role
+from modelyard.wire.people.roles import Role
 from tests.server.collections.farm import MODELS, Farm
 from tests.server.collections.test_rollout_queries import build_context
 from tests.server.harness import ApiCaller, Harness, make_model_file

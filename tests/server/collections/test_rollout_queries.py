@@ -7,7 +7,7 @@ import pytest
 from modelyard.server.collections.rollouts.operations import get_rollout
 from modelyard.server.identity.authentication import Caller
 from modelyard.server.teams.context import TeamContext
-from modelyard.wire.roles import Role
+from modelyard.wire.people.roles import Role
 from tests.server.agents.machine import Machine, build_states
 from tests.server.collections.studio import Studio
 from tests.server.harness import ApiCaller, Harness

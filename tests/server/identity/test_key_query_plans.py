@@ -14,7 +14,7 @@ from modelyard.server.identity.state import Identity
 from modelyard.server.teams.context import resolve_team_context
 from modelyard.server.teams.operations import add_member
 from modelyard.server.teams.tables import TeamRow
-from modelyard.wire.roles import Role
+from modelyard.wire.people.roles import Role
 from tests.server.conftest import CHEAP
 from tests.server.query_plans import record_queries
 

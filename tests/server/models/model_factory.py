@@ -22,7 +22,7 @@ from modelyard.server.teams.context import TeamContext
 from modelyard.server.teams.tables import TeamRow
 from modelyard.server.uploads.tables import BlobRow
 from modelyard.wire.model_filter import ModelFilter
-from modelyard.wire.roles import Role
+from modelyard.wire.people.roles import Role
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 

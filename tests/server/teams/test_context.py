@@ -11,8 +11,8 @@ from modelyard.server.teams.context import (
     resolve_team_context_by_id,
 )
 from modelyard.server.teams.permissions import Operation
+from modelyard.wire.people.roles import Role
 from modelyard.wire.problems import KeyNotAllowed, NotAMember, RoleTooLow, Unauthenticated
-from modelyard.wire.roles import Role
 from tests.server.accounts_support.answers import Answer, refusal
 from tests.server.harness import ApiCaller, Harness
 

@@ -18,7 +18,7 @@ from modelyard.server.teams.context import TeamContext
 from modelyard.server.teams.operations import change_role
 from modelyard.server.teams.role_dependents import KeysChoice
 from modelyard.server.teams.tables import InvitationRow
-from modelyard.wire.roles import Role
+from modelyard.wire.people.roles import Role
 from tests.server.conftest import CHEAP
 from tests.server.environments import PATIENT
 from tests.server.harness import ApiCaller, Harness

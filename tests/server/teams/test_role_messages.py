@@ -1,5 +1,5 @@
 from modelyard.server.teams.permissions import build_role_too_low_problem
-from modelyard.wire.roles import Role
+from modelyard.wire.people.roles import Role
 
 
 def test_role_too_low_for_what_only_the_owner_may_do_names_the_owner() -> None:

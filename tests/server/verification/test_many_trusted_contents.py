@@ -8,8 +8,8 @@ from modelyard.server.identity.authentication import Caller
 from modelyard.server.models.trusted_files.operations import allow_file
 from modelyard.server.teams.context import TeamContext
 from modelyard.server.teams.tables import MemberRow
+from modelyard.wire.people.roles import Role
 from modelyard.wire.problems import RoleTooLow
-from modelyard.wire.roles import Role
 from tests.server.harness import hash_of
 from tests.server.inspection import builders
 from tests.server.verification.unverified_team import UnverifiedTeam

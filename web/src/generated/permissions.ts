@@ -1,6 +1,7 @@
 // Written by `make fix`. Do not edit. The facts are in src/modelyard/:
 //     server/identity/authentication.py
 //     server/teams/permissions.py
+//     wire/people/roles.py
 //     wire/teams.py
 
 /** The roles of team members, in ascending order of permissions. */

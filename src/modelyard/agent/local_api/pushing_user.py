@@ -12,8 +12,8 @@ from modelyard.client.profile import Profile, ProfileFile
 from modelyard.comfyui.quoting import quoted
 from modelyard.transfer.errors import TransferFailed
 from modelyard.wire.accounts import Me
+from modelyard.wire.people.roles import Role
 from modelyard.wire.problems import NotAMember, Problem, SessionEnded, Unauthenticated
-from modelyard.wire.roles import Role
 
 # The registry is asked who is signed in at most so often for the status.
 _USER_SECONDS = 60.0

@@ -5,8 +5,8 @@ import asyncio
 from modelyard.client.api.registry import RegistryApi
 from modelyard.wire.accounts import Me
 from modelyard.wire.models import Model
+from modelyard.wire.people.roles import Role
 from modelyard.wire.problems import NEEDS_ROLE, ONLY_OWN_MODELS, KeyNotAllowed, RoleTooLow
-from modelyard.wire.roles import Role
 
 
 class OwnRole:

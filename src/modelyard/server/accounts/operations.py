@@ -24,7 +24,7 @@ from modelyard.server.identity.tables import PasswordResetRow, UserRow
 from modelyard.server.teams.tables import MemberRow, TeamRow
 from modelyard.wire import problems
 from modelyard.wire.accounts import Me, OwnTeam, PasswordChange, PasswordReset, ProfileUpdate
-from modelyard.wire.roles import Role
+from modelyard.wire.people.roles import Role
 
 RESET_LIFETIME = timedelta(hours=1)
 

@@ -33,7 +33,7 @@ from modelyard.server.teams.tables import TeamRow
 from modelyard.wire import problems
 from modelyard.wire.agents.machines import Agent, AgentList, AgentUpdate
 from modelyard.wire.agents.values import AGENT_ID_PATTERN, AgentStatus, MachineState
-from modelyard.wire.roles import Role
+from modelyard.wire.people.roles import Role
 
 _ID = re.compile(AGENT_ID_PATTERN)
 _FIND_AGENT = select(AgentRow).where(

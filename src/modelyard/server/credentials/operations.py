@@ -29,7 +29,7 @@ from modelyard.wire.credentials import (
     RotatedCredential,
     Rotation,
 )
-from modelyard.wire.roles import Role
+from modelyard.wire.people.roles import Role
 
 
 def check_key_count(session: Session, team_id: UUID, max_keys: int) -> None:

@@ -45,8 +45,8 @@ from modelyard.server.identity.authentication_limiter import Authenticated, Auth
 from modelyard.server.identity.state import Identity, IdentityState
 from modelyard.server.identity.tables import CredentialRow, RetiredSecretRow, SignInRow, UserRow
 from modelyard.wire.credentials import PREFIXES, Access, Kind
+from modelyard.wire.people.roles import Role
 from modelyard.wire.problems import TwoCredentials, Unauthenticated
-from modelyard.wire.roles import Role
 
 CallerKind = Literal["user", "integration", "device", "agent"]
 # Roles that may create keys for programs and machines; such a key works while its creator has one of them.

@@ -25,7 +25,7 @@ from modelyard.server.teams.permissions import check_grant
 from modelyard.server.teams.role_dependents import end_invitations, is_open_invitation
 from modelyard.server.teams.tables import InvitationRow, TeamRow
 from modelyard.wire import problems
-from modelyard.wire.roles import Role
+from modelyard.wire.people.roles import Role
 from modelyard.wire.teams import (
     Acceptance,
     CreatedInvitation,

@@ -37,7 +37,7 @@ from modelyard.server.teams.permissions import (
 )
 from modelyard.server.teams.tables import MemberRow, TeamRow
 from modelyard.wire import problems
-from modelyard.wire.roles import Role
+from modelyard.wire.people.roles import Role
 
 # The problems that `require_permission` can raise; routes document them along with their own.
 ACCESS_PROBLEMS: tuple[type[problems.Problem], ...] = (

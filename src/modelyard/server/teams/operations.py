@@ -23,7 +23,7 @@ from modelyard.server.teams.tables import MemberRow, TeamRow
 from modelyard.server.teams.team_limit import check_team_limit
 from modelyard.wire import problems
 from modelyard.wire.agent_requests.loaders import LoaderInput
-from modelyard.wire.roles import Role
+from modelyard.wire.people.roles import Role
 from modelyard.wire.teams import (
     DEFAULT_KEPT_VERSION_DAYS,
     DEFAULT_KEPT_VERSIONS,

@@ -5,8 +5,8 @@ from enum import StrEnum, auto
 from typing import Literal
 
 from modelyard.server.identity.authentication import KEY_CREATOR_ROLES, Caller
+from modelyard.wire.people.roles import Role
 from modelyard.wire.problems import NEEDS_ROLE, KeyNotAllowed, Problem, RoleTooLow
-from modelyard.wire.roles import Role
 
 
 class Operation(StrEnum):

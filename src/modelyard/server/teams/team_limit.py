@@ -6,8 +6,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from modelyard.server.teams.tables import MemberRow, TeamRow
+from modelyard.wire.people.roles import Role
 from modelyard.wire.problems import TooManyTeams
-from modelyard.wire.roles import Role
 
 
 def check_team_limit(session: Session, user_id: UUID, max_teams: int) -> None:

@@ -4,7 +4,7 @@ from modelyard.server.models.replicas.labels import FOLDERS
 from modelyard.server.models.replicas.tables import AgentRow
 from modelyard.server.teams.context import TeamContext
 from modelyard.wire.agents.heartbeats import Heartbeat
-from modelyard.wire.roles import Role
+from modelyard.wire.people.roles import Role
 
 # Who may decide with the labels of a machine of theirs which models of collections it gets.
 LABELLING_ROLE = Role.MEMBER
