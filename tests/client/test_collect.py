@@ -186,6 +186,34 @@ def test_select_files_of_folder_rejects_what_is_no_file_and_selects_the_others(t
     assert get_errors(selected) == [NothingToPush, NothingToPush]
 
 
+def test_select_files_of_folder_rejects_each_link_that_leaves_it_by_name(tmp_path: Path) -> None:
+    library, other = tmp_path / "library", tmp_path / "other"
+    write_model_file(library / "loras" / "a.safetensors")
+    outside = write_model_file(other / "b.safetensors")
+    leaving = {"b.safetensors": outside, "nas": other, "c.safetensors": library / "loras" / "b.safetensors"}
+    nowhere = {"gone": tmp_path / "absent", "loop.pt": library / "loop.pt"}
+    (library / "loras" / "b.safetensors").symlink_to(outside)
+    for name, target in (leaving | nowhere).items():
+        (library / name).symlink_to(target)
+    (tmp_path / "link").symlink_to(library)
+    selected = select_files([str(tmp_path / "link")], LORA)
+    rejected = {str(each.file.relative_to(tmp_path / "link")) for each in selected if isinstance(each, RejectedFile)}
+    assert get_paths(selected) == ["models/loras/a.safetensors"]
+    assert rejected == {"loras/b.safetensors", *leaving, *nowhere}
+    assert str(other) in next(str(each.error) for each in selected if isinstance(each, RejectedFile))
+    assert get_paths(select_files([str(library / "b.safetensors")], LORA)) == ["models/loras/b.safetensors"]
+
+
+def test_select_version_file_that_is_a_link_out_of_the_folder_raises_nothing_to_push(tmp_path: Path) -> None:
+    outside = write_model_file(tmp_path / "b.safetensors")
+    (tmp_path / "library").mkdir()
+    link = tmp_path / "library" / "a.safetensors"
+    link.symlink_to(outside)
+    with pytest.raises(NothingToPush, match="leaves the folder"):
+        select_version_file([str(link.parent)])
+    assert select_version_file([str(link)]) == link
+
+
 def test_select_files_in_unreadable_folders_are_rejected_and_others_are_selected() -> None:
     with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to other users
         root = Path(name)

@@ -322,14 +322,44 @@ def test_list_folder_leaves_out_hidden_and_empty_files(tiny: Path) -> None:
     }
 
 
-def test_list_folder_follows_links_and_refuses_one_to_a_folder_above(tiny: Path, tmp_path: Path) -> None:
-    """The cache of huggingface_hub links each file of a snapshot to its content."""
-    (tmp_path / "blob").write_bytes(b"content")
-    (tiny / "vocab.txt").symlink_to(tmp_path / "blob")
-    assert [file.identity.size for file in list_folder(tiny).files if file.path == "vocab.txt"] == [7]
+def test_list_folder_follows_links_inside_it_and_refuses_one_to_a_folder_above(tiny: Path) -> None:
+    (tiny / "vocab.txt").symlink_to("unet/config.json")
+    (tiny / "vae").symlink_to(tiny / "unet")
+    contents = list_folder(tiny)
+    assert {"vocab.txt", "vae/config.json"} < {file.path for file in contents.files}
     (tiny / "loop").symlink_to(tiny)
     with pytest.raises(FolderInvalid, match="loop"):
         list_folder(tiny)
+
+
+@pytest.mark.parametrize(
+    "target", ["/etc/passwd", "../beside", "../tiny-2/notes.txt", "absent", "notes.txt", "unet/up"]
+)
+def test_list_folder_with_a_link_that_leaves_it_or_leads_nowhere_names_it(tiny: Path, target: str) -> None:
+    for folder in ("beside", "tiny-2"):
+        (tiny.parent / folder).mkdir()
+        (tiny.parent / folder / "notes.txt").write_text("private")
+    (tiny / "unet" / "up").symlink_to("../../beside/notes.txt")
+    if target != "unet/up":
+        (tiny / "unet" / "up").unlink()
+    (tiny / "notes.txt").symlink_to(target)
+    with pytest.raises(FolderInvalid, match=r"^'notes\.txt' is a link that") as refused:
+        list_folder(tiny)
+    assert refused.value.path == "notes.txt"
+
+
+def test_list_folder_of_a_snapshot_of_huggingface_hub_follows_links_to_its_blobs_only(tmp_path: Path) -> None:
+    repository = tmp_path / "models--team--tiny"
+    snapshot, blobs = repository / "snapshots" / "0123", repository / "blobs"
+    for folder in (snapshot, blobs):
+        folder.mkdir(parents=True)
+    (blobs / "aa").write_bytes(b"content")
+    (snapshot / "vocab.txt").symlink_to("../../blobs/aa")
+    assert [(file.path, file.identity.size) for file in list_folder(snapshot).files] == [("vocab.txt", 7)]
+    (blobs / "bb").symlink_to("/etc/passwd")
+    (snapshot / "bb.txt").symlink_to("../../blobs/bb")
+    with pytest.raises(FolderInvalid, match=r"^'bb\.txt' is a link that leaves the folder"):
+        list_folder(snapshot)
 
 
 @pytest.mark.parametrize(

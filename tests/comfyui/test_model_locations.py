@@ -130,9 +130,9 @@ def test_check_location_non_model_type_raises_even_with_clean() -> None:
         check_location(ModelLocation("custom_nodes", "custom_nodes/x (1).safetensors"), clean=True)
 
 
-def test_list_model_files_follows_links_without_loops(tmp_path: Path) -> None:
-    kept = write_model_file(tmp_path / "nas" / "b.safetensors")
+def test_list_model_files_follows_links_inside_the_folder_without_loops(tmp_path: Path) -> None:
     library = tmp_path / "models"
+    kept = write_model_file(library / ".nas" / "b.safetensors")
     found = write_model_file(library / "loras" / "a.safetensors")
     (library / "loras" / "notes.txt").write_text("no model")
     write_model_file(library / ".modelyard" / "c.safetensors")

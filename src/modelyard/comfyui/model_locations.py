@@ -3,12 +3,14 @@
 …/models/<type>/<anything>/<file>      as in `folder_paths.py` of ComfyUI
 """
 
+import os
 import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from modelyard.comfyui.folder_links import FolderLinks
 from modelyard.comfyui.model_files.several_files import find_indexed_parts, is_one_model, is_part
 from modelyard.comfyui.type_detection import detect_type
 from modelyard.wire.formats import find_format
@@ -137,16 +139,18 @@ def clean_path(model_path: str) -> str:
 def list_model_files(folder: Path) -> Iterator[Path]:
     """Yield the files with a model's extension below a folder, sorted in each folder.
 
-    Links are followed, each folder is visited once, and hidden names are skipped. What has a model's name but is no
-    file, such as a broken link, is yielded too. Of a folder that cannot be read, or that is one model, the folder is
-    yielded instead of what is in it; then model files directly in it that are no parts, such as the whole model in one
-    file that publishers put beside a pipeline. Of a folder with parts beside their index and other model files, the
-    folder is yielded instead of the parts.
+    Links are followed if they end inside the folder, each folder is visited once, and hidden names are skipped. A link
+    to a folder that is not followed, each link that leads nowhere, and what has a model's name but is no file are
+    yielded too. A file with a model's extension is yielded also if it is a link that is not followed.
+
+    Of a folder that cannot be read, or that is one model, the folder is yielded instead of what is in it; then model
+    files directly in it that are no parts, such as the whole model in one file that publishers put beside a pipeline.
+    Of a folder with parts beside their index and other model files, the folder is yielded instead of the parts.
     """
-    yield from _walk(folder, set())
+    yield from _walk(folder, set(), FolderLinks(folder))
 
 
-def _walk(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
+def _walk(folder: Path, seen: set[tuple[int, int]], links: FolderLinks) -> Iterator[Path]:
     """Yield the model files below a folder, unless the folder is in ``seen``, a set of device and inode numbers."""
     try:
         status, entries = folder.stat(), sorted(folder.iterdir())
@@ -163,10 +167,16 @@ def _walk(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
     if is_whole or parts:
         yield folder
     for entry in entries:
-        if is_folder(entry):
-            yield from () if is_whole else _walk(entry, seen)
-        elif find_format(entry.name) is not None and entry.name not in parts:
+        is_model = find_format(entry.name) is not None and entry.name not in parts
+        if is_folder(entry) and (is_whole or links.find_problem(entry) is None):
+            yield from () if is_whole else _walk(entry, seen, links)
+        elif is_model or is_folder(entry) or _leads_nowhere(entry):
             yield entry
+
+
+def _leads_nowhere(path: Path) -> bool:
+    """Return whether a path is a link to what is not there, or to itself."""
+    return os.path.islink(path) and not os.path.exists(path)  # noqa: PTH110, PTH114 - pathlib raises if a folder is closed
 
 
 def is_one_model_folder(folder: Path) -> bool:

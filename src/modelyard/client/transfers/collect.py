@@ -5,10 +5,12 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
+from typing import NamedTuple
 from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
+from modelyard.comfyui.folder_links import FolderLinks
 from modelyard.comfyui.model_files.several_files import PIPELINE_INDEX
 from modelyard.comfyui.model_locations import (
     ModelLocation,
@@ -94,6 +96,17 @@ class PushRequest:
         return parse_model_path(self.model_type, self.model_path).key
 
 
+class _FoundFile(NamedTuple):
+    """A file of the arguments, its path relative to a folder argument or else its name, and the links of that folder.
+
+    ``links`` is None for a file that is an argument itself: that may be a link to anywhere.
+    """
+
+    file: Path
+    relative: PurePath
+    links: FolderLinks | None = None
+
+
 @dataclass(frozen=True)
 class RejectedFile:
     """A file that cannot be pushed, and the error that says why."""
@@ -120,7 +133,7 @@ def select_files(arguments: Sequence[str], overrides: ModelOverrides) -> list[Pu
     is_for_one_file = overrides.display_name is not None or not (
         overrides.model_path is None or overrides.model_path.endswith("/")
     )
-    if is_for_one_file and (folders := [each for each in files if is_folder(each[0])]):
+    if is_for_one_file and (folders := [each for each in files if is_folder(each.file)]):
         files = folders
     elif len(files) > 1 and is_for_one_file:
         raise NothingToPush(
@@ -128,25 +141,27 @@ def select_files(arguments: Sequence[str], overrides: ModelOverrides) -> list[Pu
             " is a folder for all of them."
         )
     used_paths: dict[str, Path] = {}
-    return [_build_request(file, relative, overrides, used_paths) for file, relative in files]
+    return [_build_request(found, overrides, used_paths) for found in files]
 
 
 def select_version_file(arguments: Sequence[str]) -> Path:
     """Return the only file of the arguments of a push to a given model. Blocking.
 
     Raises:
-        NothingToPush: the arguments name no file or several, or the file is empty or not a regular one.
+        NothingToPush: the arguments name no file or several, or the file is empty, not a regular one, or a link that
+            leaves the folder.
         FolderIsOneModel: they name a folder that is one model, or contain one.
         OSError: it cannot be read.
     """
-    files = [file for file, _ in _expand_arguments(arguments)]
-    for folder in filter(is_folder, files):
-        _check_file(folder)
-        raise FolderIsOneModel(folder, None)
+    files = _expand_arguments(arguments)
+    for found in files:
+        if is_folder(found.file):
+            _check_file(found)
+            raise FolderIsOneModel(found.file, None)
     if len(files) != 1:
         raise NothingToPush(f"--to is for one file, but there are {len(files)} files.")
     _check_file(files[0])
-    return files[0]
+    return files[0].file
 
 
 def select_folder(arguments: Sequence[str]) -> Path:
@@ -202,32 +217,34 @@ def build_version_request(file: Path, model: Model, overrides: ModelOverrides) -
     )
 
 
-def _expand_arguments(arguments: Sequence[str]) -> list[tuple[Path, PurePath]]:
+def _expand_arguments(arguments: Sequence[str]) -> list[_FoundFile]:
     """Return the files of all arguments, each once, as ``_expand_argument`` yields them.
 
     Two links to one file in different folders are two files, as they may be two models.
     """
-    files: dict[tuple[str, str], tuple[Path, PurePath]] = {}
+    files: dict[tuple[str, str], _FoundFile] = {}
     for argument in arguments:
-        for file, relative in _expand_argument(argument):
-            files.setdefault((os.path.realpath(file.parent), os.path.normcase(file.name)), (file, relative))
+        for found in _expand_argument(argument):
+            file = found.file
+            files.setdefault((os.path.realpath(file.parent), os.path.normcase(file.name)), found)
     return list(files.values())
 
 
-def _expand_argument(argument: str) -> Iterator[tuple[Path, PurePath]]:
-    """Yield the files of an argument, each with its path relative to a folder argument, or else its name.
+def _expand_argument(argument: str) -> Iterator[_FoundFile]:
+    """Yield the files of an argument.
 
-    Of a folder, only files with a model extension. A path that does not exist is expanded as a pattern; without a match
-    it is yielded as it is.
+    Of a folder, only files with a model extension, and links that are not followed. A path that does not exist is
+    expanded as a pattern; without a match it is yielded as it is.
     """
     path = Path(argument).expanduser()
     if is_folder(path):
-        yield from ((file, file.relative_to(path)) for file in list_model_files(path))
+        links = FolderLinks(path)
+        yield from (_FoundFile(file, file.relative_to(path), links) for file in list_model_files(path))
     elif not os.path.lexists(path) and (matches := _expand_pattern(str(path))):
         for match in matches:
             yield from _expand_argument(match)
     else:
-        yield path, PurePath(path.name)
+        yield _FoundFile(path, PurePath(path.name))
 
 
 def _expand_pattern(pattern: str) -> list[str]:
@@ -236,11 +253,12 @@ def _expand_pattern(pattern: str) -> list[str]:
 
 
 def _build_request(
-    file: Path, relative: PurePath, overrides: ModelOverrides, used_paths: dict[str, Path]
+    found: _FoundFile, overrides: ModelOverrides, used_paths: dict[str, Path]
 ) -> PushRequest | RejectedFile:
     """Build the push request of a file and add its path key to ``used_paths``; reject it if the key is there."""
+    file, relative, _ = found
     try:
-        _check_file(file)
+        _check_file(found)
         if is_folder(file):
             raise FolderIsOneModel(file, _find_folder_type(file, overrides))
         location = check_location(_choose_location(file, relative, overrides), clean=overrides.clean_names)
@@ -261,17 +279,20 @@ def _build_request(
     return request
 
 
-def _check_file(file: Path) -> None:
-    """Check that a path is a regular file that is not empty, or a folder that can be read.
+def _check_file(found: _FoundFile) -> None:
+    """Check that a path is a regular file that is not empty, or a folder that can be read, and no link out of a folder.
 
     Raises:
         NothingToPush: it is neither.
         OSError: it cannot be read.
     """
+    file, _, links = found
     if file.is_symlink() and not file.exists():
         raise NothingToPush(f'"{file}" is a link to a file that is not there.')
     if not file.exists():
         raise NothingToPush(f'There is no file "{file}".')
+    if links is not None and (problem := links.find_problem(file)) is not None:
+        raise NothingToPush(f'"{file}" {problem}. If you mean to push what is there, name the link itself.')
     if file.is_dir():
         next(file.iterdir(), None)  # raises why its files could not be listed
         return

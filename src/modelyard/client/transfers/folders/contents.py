@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelyard.client.transfers.collect import NothingToPush, PushRequest
+from modelyard.comfyui.folder_links import FolderLinks
 from modelyard.transfer.errors import TransferFailed
 from modelyard.transfer.source_file import FileIdentity
 from modelyard.wire.folders.manifest import FolderFile, check_files
@@ -66,18 +67,20 @@ class FolderRequest:
 def list_folder(folder: Path) -> FolderContents:
     """List the files of a folder and of all folders in it. Blocking.
 
-    Links are followed. Hidden files and folders, whose names begin with a dot, and empty files are left out.
+    Links are followed if they end inside the folder, see ``FolderLinks``. Hidden files and folders, whose names begin
+    with a dot, and empty files are left out.
 
     Raises:
         NothingToPush: it is not a folder, or has no file that can be pushed.
-        FolderInvalid: it contains something that is neither a file nor a folder, or a link to a folder above.
+        FolderInvalid: it contains something that is neither a file nor a folder, a link that leaves it or leads
+            nowhere, or a link to a folder above.
         OSError: it cannot be read.
     """
     if not folder.is_dir():
         raise NothingToPush(f'"{folder}" is not a folder.')
     files: list[LocalFile] = []
     left_out: list[LeftOutFile] = []
-    for each in _walk(folder, "", ()):
+    for each in _walk(folder, "", (), FolderLinks(folder)):
         if isinstance(each, LocalFile):
             files.append(each)
         else:
@@ -121,7 +124,9 @@ def check_unchanged(contents: FolderContents) -> None:
             raise FolderChanged(contents.folder, f"'{path}' has another size or time")
 
 
-def _walk(folder: Path, prefix: str, above: tuple[tuple[int, int], ...]) -> Iterator[LocalFile | LeftOutFile]:
+def _walk(
+    folder: Path, prefix: str, above: tuple[tuple[int, int], ...], links: FolderLinks
+) -> Iterator[LocalFile | LeftOutFile]:
     """Yield the files below a folder; ``above`` has device and inode number of the folders that contain it.
 
     Raises:
@@ -135,8 +140,11 @@ def _walk(folder: Path, prefix: str, above: tuple[tuple[int, int], ...]) -> Iter
         path = f"{prefix}{entry.name}"
         if entry.name.startswith("."):
             yield LeftOutFile(path, "hidden")
+        elif (problem := links.find_problem(entry)) is not None:
+            advice = "Put what it leads to into the folder instead, or remove the link."
+            raise FolderInvalid(f"'{path}' {problem}. {advice}", path)
         elif entry.is_dir():
-            yield from _walk(entry, f"{path}/", (*above, here))
+            yield from _walk(entry, f"{path}/", (*above, here), links)
         elif not entry.is_file():
             raise FolderInvalid(f"'{path}' is not a regular file. Remove it.", path)
         else:
