@@ -4,16 +4,18 @@ import json
 import re
 from typing import Any
 
+from modelyard.comfyui.model_files.pipeline_index import find_own_module, is_pipeline_index
 from modelyard.comfyui.model_files.readers import Reader
 from modelyard.comfyui.model_files.refusals import build_refusal
 from modelyard.comfyui.model_files.unexpected_files import find_unexpected_file
 from modelyard.wire.folders.names import MAX_JSON_BYTES
+from modelyard.wire.problems import NotAModelFile
 from modelyard.wire.texts.strict_json import JsonLimits, JsonRejected, build_unique_object, check_size
 
 # A JSON file of up to this size is read and parsed within a request.
 REQUEST_JSON_BYTES = 256 * 1024
-# Transformers imports the class that this key of a configuration names from the folder or from another repository.
-_CODE_KEY = "auto_map"
+# Transformers imports the classes that these keys of a configuration name from the folder or from another repository.
+_CODE_KEYS = ("auto_map", "custom_pipelines")
 # JSON can also write the letters of a key as escapes.
 _ASCII_ESCAPE = re.compile(rb"\\u00[4-7]")
 # Those of the largest tokenizers: 260,000 words, and 520,000 pairs of them. A list or an object takes up to 240 bytes
@@ -55,16 +57,19 @@ def _is_program(reader: Reader) -> bool:
 def check_json(reader: Reader, path: str) -> None:
     """Check that a file is JSON, and that no program is asked to run code of its own for it.
 
-    Of a large one that cannot have the key that names code, the syntax is not checked.
+    Of a large one that cannot have a key that names code, the syntax is not checked. The index of a pipeline is always
+    checked, and must be small.
 
     Raises:
         NotAModelFile: it is not so.
     """
     check_data(reader, path)
-    if reader.size > MAX_JSON_BYTES:
-        raise build_refusal(f"'{path}' has more than {MAX_JSON_BYTES} bytes.", "oversized JSON", path=path)
+    is_pipeline = is_pipeline_index(path)
+    max_bytes = REQUEST_JSON_BYTES if is_pipeline else MAX_JSON_BYTES
+    if reader.size > max_bytes:
+        raise build_refusal(f"'{path}' has more than {max_bytes} bytes.", "oversized JSON", path=path)
     content = reader.read(0, reader.size)
-    if len(content) > REQUEST_JSON_BYTES and _CODE_KEY.encode() not in content and not _ASCII_ESCAPE.search(content):
+    if len(content) > REQUEST_JSON_BYTES and not _may_have_code_key(content):
         return
     try:
         check_size(content, _LIMITS)
@@ -72,24 +77,36 @@ def check_json(reader: Reader, path: str) -> None:
     except (ValueError, RecursionError) as error:
         why = str(error) if isinstance(error, JsonRejected) else "it is not valid JSON"
         raise build_refusal(f"'{path}' is no JSON that the registry reads: {why}.", "invalid JSON", path=path) from None
-    if _has_code_key(document):
-        raise build_refusal(
-            f"'{path}' has '{_CODE_KEY}': the model needs code of its own, which programs would download and run. "
-            "Use a version of the model that needs none.",
-            "request for code",
-            path=path,
-        )
+    if (key := _find_code_key(document)) is not None:
+        raise _build_code_refusal(f"has '{key}'", path)
+    if is_pipeline and (key := find_own_module(document)) is not None:
+        raise _build_code_refusal(f"takes '{key}' from a module that is not part of Diffusers or Transformers", path)
 
 
-def _has_code_key(document: Any) -> bool:
-    """Return whether an object at any depth has a value for the key that names code."""
+def _build_code_refusal(what: str, path: str) -> NotAModelFile:
+    """Build the refusal of a file that asks programs to run code of the model's own."""
+    return build_refusal(
+        f"'{path}' {what}: the model needs code of its own, which programs would download and run. "
+        "Use a version of the model that needs none.",
+        "request for code",
+        path=path,
+    )
+
+
+def _may_have_code_key(content: bytes) -> bool:
+    """Return whether a key that names code may be in this JSON text, also with letters as escapes."""
+    return any(key.encode() in content for key in _CODE_KEYS) or _ASCII_ESCAPE.search(content) is not None
+
+
+def _find_code_key(document: Any) -> str | None:
+    """Return the key that names code for which an object at any depth has a value; None if there is none."""
     waiting = [document]
     while waiting:
         value = waiting.pop()
         if isinstance(value, dict):
-            if value.get(_CODE_KEY):
-                return True
+            if found := next(filter(value.get, _CODE_KEYS), None):
+                return found
             waiting += value.values()
         elif isinstance(value, list):
             waiting += value
-    return False
+    return None

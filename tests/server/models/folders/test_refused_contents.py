@@ -20,6 +20,17 @@ from tests.server.models.folders.folder_push import (
     [
         pytest.param("config.json", b'{"auto_map": {"AutoModel": "model.Own"}}', "auto_map", id="auto_map"),
         pytest.param("config.json", b'{"a": [{"\\u0061uto_map": "x"}]}', "auto_map", id="auto_map in escapes"),
+        pytest.param("unet/x.json", b'[{"custom_pipelines": {"a": {"impl": "own.P"}}}]', "custom_p", id="own pipeline"),
+        pytest.param("model_index.json", b'{"unet": ["own_unet", "Unet"]}', "'unet'", id="component of its own"),
+        pytest.param("model_index.json", b'{"_class_name": ["own", "P"]}', "'_class_name'", id="class of its own"),
+        pytest.param("a/Model_Index.json", b'{"vae": ["os", "system"]}', "'vae'", id="component of any module"),
+        pytest.param(
+            "modular_model_index.json",
+            b'{"vae": [null, null, {"type_hint": ["own", "Vae"]}]}',
+            "'vae'",
+            id="modular component of its own",
+        ),
+        pytest.param("model_index.json", b'"' + b"x" * 300_000 + b'"', "more than 262144", id="large index"),
         pytest.param("config.json", b"{", "JSON", id="invalid JSON"),
         pytest.param("config.json", b'{"auto_map": 1, "auto_map": null}', "JSON", id="key twice"),
         pytest.param("x.safetensors", b"no tensors in here", "x.safetensors", id="no safetensors"),
@@ -36,6 +47,30 @@ def test_register_folder_with_a_bad_file_is_refused(team: ApiCaller, path: str, 
     position = list(make_folder() | {path: content}).index(path)
     assert (answer.json()["path"], list_fields(answer)) == (path, [f"file_list.{position}.storage_key"])
     assert team.get("/models").json()["model_list"] == []
+
+
+def test_register_pipeline_with_components_of_diffusers_and_transformers_is_accepted(team: ApiCaller) -> None:
+    index = {
+        "_class_name": "StableDiffusionPipeline",
+        "unet": ["diffusers", "UNet2DConditionModel"],
+        "text_encoder": ["transformers", "CLIPTextModel"],
+        "safety_checker": ["stable_diffusion", "StableDiffusionSafetyChecker"],
+        "feature_extractor": [None, None],
+        "image_size": [64, 64],
+    }
+    config = {"auto_map": None, "custom_pipelines": {}, "down_block_types": ["DownBlock2D", "AttnDownBlock2D"]}
+    files = {"model_index.json": json.dumps(index).encode(), "unet/config.json": json.dumps(config).encode()}
+
+    assert register(team, make_folder() | files)
+
+
+def test_register_known_json_as_the_index_of_a_pipeline_is_checked_as_one(team: ApiCaller) -> None:
+    content = {"x.json": b'{"unet": ["own_unet", "Unet"]}'}
+    register(team, {"model.safetensors": make_model_file()} | content, "LLM/one")
+
+    answer = push(team, {"model.safetensors": make_model_file(), "model_index.json": content["x.json"]}, "LLM/two")
+
+    assert (answer.status_code, answer.json()["found"]) == (422, "request for code")
 
 
 @pytest.mark.parametrize(
