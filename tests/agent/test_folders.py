@@ -57,21 +57,6 @@ def test_agent_places_replaces_repairs_and_removes_folder(team: ApiCaller, machi
     assert not folder.exists()
 
 
-def test_agent_keeps_users_file_in_removed_folder_and_reports_why(team: ApiCaller, machine: AgentMachine) -> None:
-    files = make_folder()
-    machine.reconcile_once()
-    model_id = register(team, files)
-    machine.reconcile_once()
-    (machine.models / PATH / "notes.txt").write_bytes(b"mine")
-    assert team.delete(f"/models/{model_id}").status_code == 204
-
-    result = machine.reconcile_once()
-
-    assert read_folder(machine.models / PATH) == files | {"notes.txt": b"mine"}
-    assert result is not None
-    assert any("notes.txt" in (state.reason or "") for state in result.replica_states)
-
-
 def test_agent_users_folder_is_reported_as_conflict(team: ApiCaller, machine: AgentMachine) -> None:
     machine.reconcile_once()
     register(team, make_folder())

@@ -1,8 +1,11 @@
-"""Files that no model needs, in a folder that cannot be written: they are a problem of the machine, until it can be."""
+"""Files and folders that no model needs and that cannot be removed: a problem of the machine, until a person acts."""
+
+import pytest
 
 from tests.agent.agent_machine import AgentMachine, wait_until
 from tests.mounts import mounted_read_only
 from tests.server.harness import ApiCaller, make_model_file
+from tests.server.models.folders.folder_push import PATH, make_folder, register
 
 
 def get_state(team: ApiCaller) -> tuple[str, str]:
@@ -48,3 +51,29 @@ def test_agent_that_runs_once_leaves_the_reason_of_a_removal_that_cannot_be_made
     assert (removals.count, removals.model_paths) == (1, ["loras/ink.safetensors"])
     machine.reconcile_once()
     assert "It reported last" not in get_state(team)[1]
+
+
+@pytest.mark.slow
+async def test_agent_reports_a_users_file_in_a_folder_to_be_removed_as_a_problem_and_removes_the_folder_later(
+    team: ApiCaller, machine: AgentMachine
+) -> None:
+    team.register(make_model_file("base"), "checkpoints/base.safetensors")
+    folder = machine.models / PATH
+    async with machine.running():
+        await wait_until(lambda: get_state(team)[0] == "up_to_date")
+        model_id = register(team, make_folder())
+        await wait_until(lambda: (folder / "model_index.json").exists() and get_state(team)[0] == "up_to_date")
+        (folder / "notes.txt").write_bytes(b"mine")
+        assert team.delete(f"/models/{model_id}").status_code == 204
+        await wait_until(lambda: get_state(team)[0] == "problem")
+        reason = get_state(team)[1]
+        assert reason.startswith(f'1 folder that no model needs, "{PATH}", cannot be removed: "{folder}" contains')
+        assert reason.endswith(
+            '"notes.txt", which does not belong to the model, so the folder stays as it is. Move that away.'
+        )
+        assert (folder / "notes.txt").read_bytes() == b"mine"
+        assert (folder / "model_index.json").exists()
+        (folder / "notes.txt").unlink()
+        assert team.post(f"/agents/{machine.agent_id}/sync").status_code == 200
+        await wait_until(lambda: get_state(team)[0] == "up_to_date")
+        assert not folder.exists()

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from modelyard.agent.roots import FoundRoots
-from modelyard.comfyui.quoting import counted, quoted
+from modelyard.comfyui.quoting import quoted
 from modelyard.sync.apply.progress import build_final_states
-from modelyard.sync.apply.replica_states import ReplicaState, build_replica_state
+from modelyard.sync.apply.replica_states import ReplicaState, build_replica_state, count_stuck
 from modelyard.sync.planning.actions import HeldRemovals, Plan
 from modelyard.wire.agents.values import SyncPhase
 
@@ -56,16 +56,16 @@ class ReconcileResult:
 
     @property
     def stuck_removals(self) -> list[ReplicaState]:
-        """The files that no model needs and that cannot be removed until a person acts, each with its reason."""
+        """What no model needs and cannot be removed until a person acts: files and folders, each with its reason."""
         return [each for each in self.replica_states if each.is_stuck]
 
     @property
     def stuck_reason(self) -> str | None:
-        """Why files that no model needs cannot be removed until a person acts, with the first file; None for none."""
+        """Why ``stuck_removals`` cannot be removed, with the first one; None if there are none."""
         stuck = self.stuck_removals
         if not stuck:
             return None
-        files = f"{counted(len(stuck), 'file')} that no model needs"
+        files = f"{count_stuck(stuck)} that no model needs"
         example = f"{'' if len(stuck) == 1 else 'such as '}{quoted(stuck[0].model_path)}"
         return f"{files}, {example}, cannot be removed: {stuck[0].reason}"
 

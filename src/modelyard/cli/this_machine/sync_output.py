@@ -84,11 +84,13 @@ def list_result_lines(plan: Plan, replica_states: Sequence[ReplicaState], dry_ru
 
 
 def format_ready_count(replica_states: Sequence[ReplicaState]) -> str:
-    """Return a sentence with the number of models in place and in each other state, and of files that are stuck."""
+    """Return a sentence with the number of models in place and in each other state, and of what cannot be removed."""
+    from modelyard.sync.apply.replica_states import count_stuck
+
     counts = Counter(each.state for each in replica_states)
     others = [f", {count} {text}" for state, text in _OTHER_STATES.items() if (count := counts[state])]
-    stuck = sum(each.is_stuck for each in replica_states)
-    not_removed = f" {counted(stuck, 'file')} could not be removed." if stuck else ""
+    stuck = [each for each in replica_states if each.is_stuck]
+    not_removed = f" {count_stuck(stuck)} could not be removed." if stuck else ""
     return f"{counted(counts['ready'], 'model')} in place{''.join(others)}.{not_removed}"
 
 

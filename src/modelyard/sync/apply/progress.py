@@ -48,7 +48,7 @@ class Progress:
         """Report that a job failed, or may not begin, with the reason."""
         action = job.action
         if isinstance(action, Remove):
-            is_stuck = failure.state == "blocked"
+            is_stuck = failure.state in {"blocked", "conflict"}
             state = build_not_removed_state(
                 action.placement, action.target.model_path, failure.reason, is_stuck=is_stuck
             )

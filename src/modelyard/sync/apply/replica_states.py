@@ -1,11 +1,12 @@
 """The state of a model on this machine while a plan is applied, as heartbeats and the CLI report it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 from uuid import UUID
 
+from modelyard.comfyui.quoting import counted
 from modelyard.sync.apply.errors import NotPlaced
 from modelyard.sync.apply.files.local_copies import CopyMethod
 from modelyard.sync.desired import DesiredModel
@@ -35,7 +36,8 @@ class ReplicaState:
     path: Path | None = None
     version: int | None = None
     hindrance: Hindrance | None = None
-    is_stuck: bool = False  # a file that is to be removed, which a person has to make possible
+    is_stuck: bool = False  # a file or folder that is to be removed, which a person has to make possible
+    is_folder: bool = False  # only set for what is to be removed
 
     @property
     def is_as_desired(self) -> bool:
@@ -74,5 +76,18 @@ def build_not_placed_state(desired: DesiredModel, failure: NotPlaced) -> Replica
 
 
 def build_not_removed_state(placement: Placement, model_path: str, reason: str, *, is_stuck: bool) -> ReplicaState:
-    """Build the state of a file that is kept for now although no model needs it."""
-    return ReplicaState(placement.model_id, model_path, None, reason=reason, path=placement.path, is_stuck=is_stuck)
+    """Build the state of a file or folder that is kept for now although no model needs it."""
+    return ReplicaState(
+        *(placement.model_id, model_path, None),
+        reason=reason,
+        path=placement.path,
+        is_stuck=is_stuck,
+        is_folder=placement.is_folder,
+    )
+
+
+def count_stuck(states: Collection[ReplicaState]) -> str:
+    """Return the number of files and folders that cannot be removed, in words, such as ``2 files``."""
+    folders = sum(each.is_folder for each in states)
+    counts = [(len(states) - folders, "file"), (folders, "folder")]
+    return " and ".join(counted(count, noun) for count, noun in counts if count)

@@ -58,7 +58,11 @@ def test_register_pipeline_with_components_of_diffusers_and_transformers_is_acce
         "feature_extractor": [None, None],
         "image_size": [64, 64],
     }
-    config = {"auto_map": None, "custom_pipelines": {}, "down_block_types": ["DownBlock2D", "AttnDownBlock2D"]}
+    config: dict[str, object] = {
+        "auto_map": None,
+        "custom_pipelines": {},
+        "down_block_types": ["DownBlock2D", "AttnDownBlock2D"],
+    }
     files = {"model_index.json": json.dumps(index).encode(), "unet/config.json": json.dumps(config).encode()}
 
     assert register(team, make_folder() | files)
