@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from modelyard.cli.registry.machines.output import build_fields, build_row, format_models
+from modelyard.cli.registry.machines.output import build_fields, build_row, format_machine_lines, format_models
 from modelyard.server.models.replicas.problems import describe_held_removals
 from modelyard.wire.agents.machines import Agent
 from modelyard.wire.agents.replicas import AgentModel
@@ -47,6 +47,28 @@ def test_format_models_says_a_shared_reason_once_and_with_all_names_and_other_mo
     assert lines[:3] == ["", "3 models blocked: No space.", names]
     assert [line.split()[0] for line in lines[3:]] == ["MODEL", "models/vae/c.sft", "models/vae/e.sft"]
     assert format_models([], None) == []
+
+
+def build_model(agent_id: str, reason: str | None, path: str = "models/loras/ink.sft") -> AgentModel:
+    states: dict[str, Any] = {"state": "queued", "desired_by": "labels", "bytes_done": 0, "file_size": 5}
+    return AgentModel.model_construct(None, agent_id=agent_id, model_path=path, reason=reason, **states)
+
+
+def test_format_models_leaves_the_reason_of_the_machine_out() -> None:
+    paths = ["models/loras/a.sft", "models/loras/b.sft"]
+    models = [build_model("render-07", "The machine is offline. No heartbeats.", path) for path in paths]
+    lines = [str(line).rstrip() for line in format_models(models, 80, "No heartbeats.")]
+    assert [line.split()[:2] for line in lines[2:]] == [[path, "queued"] for path in paths]
+    assert "heartbeats" not in "".join(lines)
+    other = format_models([build_model("render-07", "No space.")], 80, "No heartbeats.")
+    assert "No space." in "".join(map(str, other))
+
+
+def test_format_machine_lines_says_a_reason_of_several_machines_once_with_their_names() -> None:
+    machines = [build_model(name, "The machine is offline.") for name in ("a", "b")]
+    lines = [str(line).rstrip() for line in format_machine_lines([*machines, build_model("c", None)], 80)]
+    assert lines[:3] == ["", "2 machines queued: The machine is offline.", "    a, b"]
+    assert [line.split()[0] for line in lines[3:]] == ["MACHINE", "c"]
 
 
 def build_agent(platform: str) -> Agent:

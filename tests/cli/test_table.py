@@ -134,3 +134,11 @@ def test_cut_path_keeps_another_extension_while_there_is_space(width: int, cut: 
 )
 def test_state_color_is_that_of_the_first_state_in_a_text(state: str, color: str | None) -> None:
     assert find_state_color(state) == color
+
+
+def test_format_table_says_a_long_sentence_of_several_rows_once() -> None:
+    sentence = "It has sent no heartbeat for a while. Start its agent, or look at its network."
+    rows = [("a", "offline", sentence), ("b", "ready", ""), ("c", "offline", sentence)]
+    lines = [str(line).rstrip() for line in format_table(("MACHINE", "STATE", "REASON"), rows, 50)]
+    assert lines[-1] == "    The same as a."
+    assert "\n".join(lines).count("heartbeat") == 1

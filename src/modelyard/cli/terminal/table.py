@@ -39,8 +39,9 @@ def format_table(
     """Format rows as aligned columns below headings, with unprintable characters escaped.
 
     With a ``width``, no line is wider: reasons and notes in the last column are below their rows, long cells are cut
-    (paths in their middle, ids never), then columns are left out, by default from the right. Without, nothing is cut
-    and each row is one line, for ``grep``.
+    (paths in their middle, ids never), then columns are left out, by default from the right. A long reason is said
+    once, and later rows with it name the first one. Without a width, nothing is cut and each row is one line, for
+    ``grep``.
     """
     columns = [each if isinstance(each, Column) else Column(each, rank) for rank, each in enumerate(headings)]
     clean = [[escape_unprintable(cell) for cell in row] for row in rows]
@@ -51,7 +52,7 @@ def format_table(
         return _build_lines(columns, clean, fit_widths(columns, widths, width))
     rows_above = [row[:-1] for row in clean]
     heading, *lines = _build_lines(columns[:-1], rows_above, fit_widths(columns[:-1], widths[:-1], width))
-    below = [_wrap(row[-1], width) for row in clean]
+    below = _wrap_sentences(clean, width)
     return [heading, *chain.from_iterable([line, *wrapped] for line, wrapped in zip(lines, below, strict=True))]
 
 
@@ -59,6 +60,18 @@ def _build_lines(columns: Sequence[Column], rows: Sequence[Sequence[str]], fitte
     """Return the line of the headings and those of the rows, with the columns that are shown."""
     headings = [each.heading for each in columns]
     return [_build_line([""] * len(columns), headings, fitted), *(_build_line(headings, row, fitted) for row in rows)]
+
+
+def _wrap_sentences(rows: Sequence[Sequence[str]], width: int) -> list[list[Line]]:
+    """Return the lines of each row's last cell; one of several lines is said once, and later rows name the first."""
+    first: dict[str, str] = {}
+    below = []
+    for row in rows:
+        lines = _wrap(row[-1], width)
+        same_as = first.setdefault(row[-1], row[0])
+        is_repeated = len(lines) > 1 and same_as != row[0]
+        below.append(_wrap(f"The same as {same_as}.", width) if is_repeated else lines)
+    return below
 
 
 def _wrap(sentence: str, width: int) -> list[Line]:

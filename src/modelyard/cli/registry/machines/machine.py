@@ -86,7 +86,8 @@ def show_machine(context: typer.Context, machine: MachineName) -> None:
     terminal = terminal_of(context)
     agent, models = terminal.call_registry(load)
     shown = [model for model in models if model.state != "ready" or model.reason or model.desired_by != "labels"]
-    lines: list[str | Line] = [*format_fields(build_fields(agent)), *format_models(shown, terminal.output.width)]
+    details = format_models(shown, terminal.output.width, agent.state_reason)
+    lines: list[str | Line] = [*format_fields(build_fields(agent)), *details]
     document = agent.model_dump(mode="json") | {"agent_model_list": models}
     terminal.output.answer(document=document, lines=lines, quiet=[agent.agent_id])
 

@@ -36,19 +36,40 @@ async def list_machines_of(registry: RegistryApi, model: Model) -> list[AgentMod
 
 
 def format_machine_lines(machines: list[AgentModel], width: int | None) -> list[str | Line]:
-    """Format the machines that should hold a model as a table below an empty line; nothing if there are none.
+    """Format the machines that should hold a model, below an empty line; nothing if there are none.
 
+    A reason that several machines in one state have is said once, with their names; the others are in a table.
     ``width`` is as in ``format_table``.
     """
-    rows = [(each.agent_id, each.state, each.desired_by, format_progress(each), each.reason or "") for each in machines]
-    return ["", *format_table(("MACHINE", "STATE", "DESIRED BY", "DOWNLOADED", "REASON"), rows, width)] if rows else []
+    by_reason: dict[tuple[str, str], list[str]] = {}
+    for each in machines:
+        by_reason.setdefault((each.state, each.reason or ""), []).append(each.agent_id)
+    shared = {key: names for key, names in by_reason.items() if key[1] and len(names) > 1}
+    lines: list[str | Line] = [""] if machines else []
+    for (state, reason), names in shared.items():
+        lines += format_reason(len(names), state, reason, names, width, "machine")
+    headings = ("MACHINE", "STATE", "DESIRED BY", "DOWNLOADED", "REASON")
+    rows = [
+        (each.agent_id, each.state, each.desired_by, format_progress(each), each.reason or "")
+        for each in machines
+        if (each.state, each.reason or "") not in shared
+    ]
+    return [*lines, *(format_table(headings, rows, width) if rows else [])]
 
 
-def format_models(models: Sequence[AgentModel], width: int | None) -> list[str | Line]:
+def format_models(
+    models: Sequence[AgentModel], width: int | None, machine_reason: str | None = None
+) -> list[str | Line]:
     """Return lines for each reason that several models have, and a table of the others; empty without models.
 
+    Models whose reason has ``machine_reason`` are in the table without it: the machine's own lines say it.
     ``width`` is as in ``format_table``.
     """
+    if machine_reason:
+        models = [
+            each.model_copy(update={"reason": None}) if machine_reason in (each.reason or "") else each
+            for each in models
+        ]
     shared = [each for each in group_by_reason(models) if len(each.model_paths) > 1]
     grouped = {path for each in shared for path in each.model_paths}
     alone = [model for model in models if shorten_path(model.model_path) not in grouped]
