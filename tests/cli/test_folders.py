@@ -1,6 +1,7 @@
 """Models of many files: ``push --as-folder``, ``pull``, ``show``, ``ls`` and ``versions``."""
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -153,3 +154,45 @@ def test_push_file_to_folder_model_is_refused_before_it_is_sent(signed_in: Comma
     refused = signed_in("push", ink, "--to", "tiny")
     assert refused.code == 2
     assert "'models/diffusers/tiny' is a folder" in refused.err
+
+
+def test_sync_places_replaces_and_removes_folders_as_agents_do(signed_in: Command, tiny: Path, folder: Path) -> None:
+    placed = folder / "diffusers" / "tiny"
+    assert signed_in("push", tiny, "--as-folder").code == 0
+    dry = signed_in("sync", folder, "--dry-run")
+    assert (dry.code, "fetch    diffusers/tiny" in dry.err, placed.exists()) == (0, True, False)
+    assert signed_in("sync", folder).code == 0
+    assert read_folder(placed) == read_folder(tiny)
+
+    write_model_file(tiny / "vae" / "model.safetensors")
+    assert signed_in("push", tiny, "--as-folder", "--to", "tiny").code == 0
+    assert signed_in("sync", folder).code == 0
+    assert read_folder(placed) == read_folder(tiny)
+
+    (placed / "notes.txt").write_text("mine")
+    assert signed_in("disable", "tiny").code == 0
+    kept = signed_in("sync", folder)
+    assert (kept.code, "notes.txt" in kept.out + kept.err, placed.exists()) == (1, True, True)
+    (placed / "notes.txt").unlink()
+    assert signed_in("sync", folder).code == 0
+    assert not placed.exists()
+
+
+def test_sync_over_a_users_folder_names_it_and_exits_1(signed_in: Command, tiny: Path, folder: Path) -> None:
+    assert signed_in("push", tiny, "--as-folder").code == 0
+    mine = folder / "diffusers" / "tiny" / "model_index.json"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    ran = signed_in("sync", folder)
+    assert (ran.code, "diffusers/tiny" in ran.out + ran.err) == (1, True)
+    assert mine.read_text() == "mine"
+
+
+def test_sync_with_the_key_of_a_machine_places_folders(
+    as_agent: Command, tiny: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert as_agent("push", tiny, "--as-folder").code == 0
+    monkeypatch.setenv("MODELYARD_TOKEN", os.environ["MODELYARD_AGENT_KEY"])
+    ran = as_agent("sync", folder)
+    assert ran.code == 0, ran.err
+    assert read_folder(folder / "diffusers" / "tiny") == read_folder(tiny)

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from modelyard.client.api.registry import RegistryApi
     from modelyard.sync.apply.downloads import ApplyOptions
     from modelyard.sync.apply.replica_states import ReplicaState
-    from modelyard.sync.desired import DesiredState
+    from modelyard.sync.desired import DesiredModel, DesiredState
+    from modelyard.sync.folder_sources import FolderSources
     from modelyard.sync.inventory.scan import MachineState
     from modelyard.sync.locked_state import LockedState
     from modelyard.sync.planning.actions import Plan
@@ -133,14 +134,26 @@ async def _sync(
         free_comfyui_memory,
     )
     from modelyard.agent.roots import RootCache, find_roots_at
+    from modelyard.client.api.urls import check_download_url
+    from modelyard.sync.folder_sources import FolderSources
     from modelyard.sync.folder_state import open_folder_state
 
     cache = RootCache(terminal.settings.state_dir / "sync" / "folders.json")
     roots = await asyncio.to_thread(find_roots_at, options.folder, options.comfyui_url, os.environ, cache)
-    locked = await _get_desired_state(terminal, registry, options)
-    apply_options = replace(apply_options, get_blocked_reason=partial(QueueBlocker().find_reason, roots))
-    request = _build_request(roots, locked.desired, options, apply_options)
     async with open_folder_state(options.folder, terminal.settings.state_dir) as machine:
+        sources = FolderSources(registry, machine.journal.folder_lists)
+
+        async def get_file_url(desired: DesiredModel) -> str:
+            """Request a presigned URL for a file of a folder, and check that it is safe to use."""
+            return check_download_url(await sources.get_url(desired), registry.url)
+
+        locked = await _get_desired_state(terminal, registry, options, sources)
+        apply_options = replace(
+            apply_options,
+            get_blocked_reason=partial(QueueBlocker().find_reason, roots),
+            get_file_url=get_file_url,
+        )
+        request = _build_request(roots, locked.desired, options, apply_options)
         plan, replica_states = await _reconcile(terminal, registry, machine, request, locked.model_ids)
         replaced = {action.target.path for action in plan.replace}
         if any(each.path in replaced and each.state == "ready" for each in replica_states):
@@ -205,7 +218,9 @@ async def _reconcile(
             return plan, () if request.is_dry_run else await wait_for_final_states(executor)
 
 
-async def _get_desired_state(terminal: Terminal, registry: RegistryApi, options: _SyncOptions) -> LockedState:
+async def _get_desired_state(
+    terminal: Terminal, registry: RegistryApi, options: _SyncOptions, sources: FolderSources
+) -> LockedState:
     """Return the state of the lock, or the machine's manifest if MODELYARD_TOKEN is an agent key, or the team's models.
 
     Raises:
@@ -223,8 +238,8 @@ async def _get_desired_state(terminal: Terminal, registry: RegistryApi, options:
         return await get_locked_state(registry, await read_lock_file(options.lock))
     if is_agent:
         agent_id = read_agent_settings(terminal).agent_id
-        return LockedState(await get_machine_desired_state(registry, agent_id, options.labels))
-    return LockedState(await get_team_desired_state(registry, options.labels))
+        return LockedState(await get_machine_desired_state(registry, agent_id, options.labels, sources.load_lists))
+    return LockedState(await get_team_desired_state(registry, options.labels, sources.load_lists))
 
 
 def _is_complete(plan: Plan, replica_states: Sequence[ReplicaState]) -> bool:
