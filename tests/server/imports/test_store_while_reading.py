@@ -5,7 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from modelyard.server.imports.download import Progress, iterate_parts, stop_if_interrupted, store_while_reading
+from modelyard.server.imports.downloads.download import (
+    iterate_parts,
+    stop_if_interrupted,
+    store_while_reading,
+)
+from modelyard.server.imports.downloads.unfinished_parts import UnfinishedPart
 from modelyard.server.storage.blob_store import NamedPart
 from modelyard.server.storage.digest import ReadStopped
 from modelyard.wire.problems import SourceUnavailable
@@ -40,10 +45,7 @@ def test_store_while_reading_source_that_fails_part_before_is_stored() -> None:
 
 
 class Continued:
-    """A reporter of a download that is not interrupted."""
-
-    def report(self, progress: Progress) -> bool:
-        return True
+    """A download that is not interrupted."""
 
     def is_interrupted(self) -> bool:
         return False
@@ -62,7 +64,7 @@ def test_store_while_reading_part_that_cannot_be_stored_raises_before_the_next_o
     def fail(number: int, part: bytes) -> NamedPart:
         raise OSError("The disk is full.")
 
-    parts = iterate_parts(stop_if_interrupted(receive(), Continued(), failed), 0, 10, 5)
+    parts = iterate_parts(stop_if_interrupted(receive(), Continued(), failed), UnfinishedPart(0), 10, 5)
     with pytest.raises(OSError, match="full"):
         list(store_while_reading(enumerate(parts, 1), fail, failed))
     assert read == [b"a"]

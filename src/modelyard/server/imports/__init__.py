@@ -3,7 +3,7 @@
 sources/          what a link means, and what the source says about it
 callers.py        who started an import, with the permissions of now
 import_leases.py  which import runs next, by which worker, until when
-download.py       brings a file into the parts of an upload, by ranges
+downloads/        how a file comes into the parts of an upload, by ranges
 runs/             runs of imports, in threads of the worker
 imported_files.py which models have the content of which files at Hugging Face
 conversions.py    conversions of pickle files, which run as imports

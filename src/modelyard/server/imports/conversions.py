@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from modelyard.comfyui.model_files.readers import Reader
 from modelyard.server.database.session import Database
-from modelyard.server.imports.download import Progress, Reporter, check_continued, iterate_parts
+from modelyard.server.imports.downloads.download import Progress, Reporter, check_continued, iterate_parts
+from modelyard.server.imports.downloads.unfinished_parts import UnfinishedPart
 from modelyard.server.imports.operations import ImportOrigin, queue_import
 from modelyard.server.inspection.conversion import ConversionPlan, plan_conversion
 from modelyard.server.inspection.sandbox import SandboxFailed, log_failure, never_stop
@@ -243,7 +244,8 @@ def convert_file(objects: ObjectChecks, upload: UploadRow, source: StoredSource,
     named: list[NamedPart] = []
     done = 0
     multipart_id, part_size = upload.multipart_id or "", upload.part_size or upload.file_size
-    for number, part in enumerate(iterate_parts(plan.iterate(reader, check), 0, plan.size, part_size), 1):
+    parts = iterate_parts(plan.iterate(reader, check), UnfinishedPart(0), plan.size, part_size)
+    for number, part in enumerate(parts, 1):
         check()
         named.append(NamedPart(number, store.put_part(upload.storage_key, multipart_id, number, part)))
         done += len(part)

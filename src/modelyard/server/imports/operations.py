@@ -17,6 +17,7 @@ from modelyard.server.database.session import Database, announce, execute_and_co
 from modelyard.server.encryption import SecretCipher
 from modelyard.server.http.paging import Order, Page, list_page
 from modelyard.server.http.params import parse_uuid
+from modelyard.server.imports.downloads.unsized_download import choose_first_size
 from modelyard.server.imports.running import dump_request, find_running_import, find_same_import
 from modelyard.server.imports.sources.drafts import clean_file_name, guess_model_type
 from modelyard.server.imports.sources.found import FoundFile, FoundModel
@@ -25,7 +26,6 @@ from modelyard.server.imports.sources.lookup import Sources, find_model
 from modelyard.server.imports.sources.requests import translate_outbound_errors
 from modelyard.server.imports.tables import ImportRow
 from modelyard.server.imports.tokens.operations import read_source_tokens
-from modelyard.server.imports.unsized_download import choose_first_size
 from modelyard.server.models.objects.checks import ObjectChecks
 from modelyard.server.models.registration.operations import presign_upload
 from modelyard.server.outbound.policy import parse_url

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
-from modelyard.server.imports.download import check_continued
+from modelyard.server.imports.downloads.download import check_continued
 from modelyard.server.imports.sources.requests import request_source
 from modelyard.server.outbound.client import OutboundClient
 from modelyard.server.previews.decoder import decode_picture

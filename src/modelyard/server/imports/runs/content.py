@@ -4,16 +4,16 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from modelyard.server.imports.conversions import convert_file, find_source
-from modelyard.server.imports.download import Progress, download_file
-from modelyard.server.imports.runs.import_run import ImportRun
-from modelyard.server.imports.sources.found import FoundFile
-from modelyard.server.imports.sources.lookup import find_model
-from modelyard.server.imports.unsized_download import (
+from modelyard.server.imports.downloads.download import Progress, download_file
+from modelyard.server.imports.downloads.unsized_download import (
     GrowingUpload,
     choose_first_size,
     count_kept_parts,
     download_unsized_file,
 )
+from modelyard.server.imports.runs.import_run import ImportRun
+from modelyard.server.imports.sources.found import FoundFile
+from modelyard.server.imports.sources.lookup import find_model
 from modelyard.server.storage.digest import ObjectHasher
 from modelyard.server.uploads.multipart import begin_multipart, restart_own_upload, touch_upload
 from modelyard.server.uploads.tables import UploadRow
@@ -95,7 +95,8 @@ def _begin_upload(run: ImportRun, stored: Progress) -> UploadRow:
     """Return the open upload of an import; anew if the size is not known, and nothing stored can be continued."""
     database, store = run.objects.database, run.objects.store
     upload = run.read_upload()
-    if run.new.file_size is None and not count_kept_parts(upload, stored):
+    has_unfinished = run.reporter.unfinished.find(upload.multipart_id or "", 0, stored.etag)
+    if run.new.file_size is None and not count_kept_parts(upload, stored) and not has_unfinished:
         # What an earlier run stored is of no use, and may be longer than the file is now.
         first_size = choose_first_size(run.settings)
         return restart_own_upload(database, store, run.team, run.settings, upload, first_size)

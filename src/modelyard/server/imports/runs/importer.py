@@ -10,6 +10,7 @@ from modelyard.server.database.session import Database
 from modelyard.server.encryption import SecretCipher
 from modelyard.server.fairness.usage import UNLIMITED, Usage, count_all_but_one, fits_last_worker
 from modelyard.server.imports.callers import load_team_context
+from modelyard.server.imports.downloads.unfinished_parts import UnfinishedParts
 from modelyard.server.imports.import_leases import LeasedImport, lease_next_import, release_import
 from modelyard.server.imports.imported_files import ImportedContent
 from modelyard.server.imports.runs.content import StoredContent, store_content
@@ -42,7 +43,7 @@ class Importer:
         life: timedelta = LEASE_LIFE,
     ) -> None:
         self._objects, self._settings, self._sources, self._life = objects, settings, sources, life
-        self._cipher = cipher
+        self._cipher, self._unfinished = cipher, UnfinishedParts()
         self._database: Database = objects.database
         self._stopping = threading.Event()
         self._lock, self._leasing = threading.Lock(), threading.Lock()
@@ -117,7 +118,8 @@ class Importer:
         can be cancelled.
         """
         interruption = Interruption()
-        reporter = ProgressReporter(self._database, leased, self._life, interruption, self._stopping)
+        stopping, unfinished = self._stopping, self._unfinished
+        reporter = ProgressReporter(self._database, leased, self._life, interruption, stopping, unfinished)
         with renew_periodically(reporter.flush, self._life, interruption.interrupt):
             run = self._load_run(leased, reporter)
             content = StoredContent((run.new.file_hash or "").removeprefix("sha256:"))

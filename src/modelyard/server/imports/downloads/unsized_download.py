@@ -5,16 +5,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from modelyard.server.database.session import Database
-from modelyard.server.imports.download import (
+from modelyard.server.imports.downloads.download import (
     Progress,
     Reporter,
     check_continued,
     check_is_whole,
     check_start,
+    find_unfinished_part,
+    kept_if_cut,
     list_first_parts,
     read_strong_etag,
+    request_rest,
     stop_if_interrupted,
 )
+from modelyard.server.imports.downloads.unfinished_parts import UnfinishedPart
 from modelyard.server.imports.sources.found import FoundFile
 from modelyard.server.imports.sources.requests import translate_outbound_errors
 from modelyard.server.outbound.client import OutboundClient, OutboundResponse
@@ -106,23 +110,25 @@ def download_unsized_file(
     start = len(named) * upload.part_size
     upload.align_store()
     hasher = hashlib.sha256()
-    headers = {"Range": f"bytes={start}-", "If-Range": before.etag or ""} if start else {}
-    with translate_outbound_errors(), client.request("GET", file.download_url, headers) as response:
-        end = _check_end(response, start, before, reporter)
+    part = find_unfinished_part(reporter, upload.multipart_id, start, before.etag, None)
+    with translate_outbound_errors(), request_rest(client, file, part, before.etag) as response:
+        begins = part.start + part.size
+        end = _check_end(response, begins, before, reporter)
         end = file.size if end is None else end
         _check_can_end(response, end, file)
         _check_part_count(end or 0, upload.part_size)
         if end is not None:
             upload.resize(end)
-        progress = Progress(start, read_strong_etag(response))
+        progress = Progress(start, read_strong_etag(response), part.size)
         check_continued(reporter.report(progress))
-        limit = upload.part_size * MAX_PARTS - start
-        body = stop_if_interrupted(response.iterate(limit if end is None else end - start), reporter)
-        for part, is_last in _iterate_parts(body, start, end, upload.part_size):
-            hasher.update(part)
-            named.append(upload.put_part(len(named) + 1, part, is_last=is_last))
-            progress = Progress(progress.bytes_done + len(part), progress.etag)
-            check_continued(reporter.report(progress))
+        limit = upload.part_size * MAX_PARTS - begins
+        body = stop_if_interrupted(response.iterate(limit if end is None else end - begins), reporter)
+        with kept_if_cut(reporter, upload.row, part):
+            for content, is_last in _iterate_parts(body, part, end, upload.part_size):
+                hasher.update(content)
+                named.append(upload.put_part(len(named) + 1, content, is_last=is_last))
+                progress = Progress(progress.bytes_done + len(content), progress.etag)
+                check_continued(reporter.report(progress))
     if progress.bytes_done == start:
         raise problems.SourceChanged(f"'{response.url.host}' sent a file without bytes.")
     upload.store.finish_multipart(upload.row.storage_key, upload.multipart_id, named)
@@ -162,21 +168,26 @@ def _check_part_count(size: int, part_size: int) -> None:
         )
 
 
-def _iterate_parts(body: Iterator[bytes], start: int, end: int | None, part_size: int) -> Iterator[tuple[bytes, bool]]:
-    """Yield the parts of a body from ``start`` on, and whether each is the last; nothing for an empty body.
+def _iterate_parts(
+    body: Iterator[bytes], part: UnfinishedPart, end: int | None, part_size: int
+) -> Iterator[tuple[bytes, bool]]:
+    """Yield the parts of a body that continues ``part``, and whether each is the last; nothing for an empty body.
+
+    ``part`` has the rest if reading fails.
 
     Raises:
         SourceUnavailable: the body ended before ``end``, unless that is None; the last part is not yielded then.
     """
-    part, at = bytearray(), start
     with translate_outbound_errors(retry_after=1):
         for piece in body:
-            part += piece
-            while len(part) > part_size:
-                yield bytes(part[:part_size]), False
-                at += part_size
-                del part[:part_size]
+            rest = piece
+            while part.size + len(rest) > part_size:
+                missing = part_size - part.size
+                part.add(rest[:missing])
+                yield part.complete(), False
+                rest = rest[missing:]
+            part.add(rest)
     if end is not None:
-        check_is_whole(at + len(part), end)
-    if part:
-        yield bytes(part), True
+        check_is_whole(part.start + part.size, end)
+    if part.size:
+        yield part.complete(), True

@@ -5,10 +5,11 @@ import re
 import threading
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
+from modelyard.server.imports.downloads.unfinished_parts import UnfinishedPart, UnfinishedParts
 from modelyard.server.imports.sources.direct import read_size
 from modelyard.server.imports.sources.found import FoundFile
 from modelyard.server.imports.sources.requests import check_response, translate_outbound_errors
@@ -23,21 +24,38 @@ _content_range = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
 @dataclass(frozen=True)
 class Progress:
-    """What a download reports: bytes that are stored durably, and the strong ETag of their content."""
+    """What a download reports: bytes that are stored durably, and the strong ETag of their content.
+
+    ``bytes_kept`` are those after them that are kept in memory, or taken from there.
+    """
 
     bytes_done: int
     etag: str | None
+    bytes_kept: int = 0
 
 
-class Reporter(Protocol):
-    """What a download reports to."""
+class Interruptible(Protocol):
+    """What says whether a download has to end."""
+
+    def is_interrupted(self) -> bool:
+        """Return whether the download has to end; called for each piece, so it is quick."""
+        ...
+
+
+class Reporter(Interruptible, Protocol):
+    """What a download reports to, and where it keeps the part that it could not complete."""
+
+    @property
+    def unfinished(self) -> UnfinishedParts:
+        """The unfinished parts of this process."""
+        ...
 
     def report(self, progress: Progress) -> bool:
         """Store the progress; return False if the download has to end."""
         ...
 
-    def is_interrupted(self) -> bool:
-        """Return whether the download has to end; called for each piece, so it is quick."""
+    def keep_unfinished(self, multipart_id: str, part: UnfinishedPart) -> None:
+        """Keep a part that could not be completed, if it is the next one after those that were reported."""
         ...
 
 
@@ -46,9 +64,10 @@ def download_file(
 ) -> str | None:
     """Download a file into the open multipart upload of ``upload``, and complete it.
 
-    Parts that an earlier run stored are kept, up to those that it has reported (``before``), if the source still has
-    the content with the same ETag. Returns the SHA-256 as hex if this run has hashed the whole file, else None; a store
-    that hashes uploads does that itself.
+    Parts that an earlier run stored are kept, up to those that it has reported (``before``), and so are the bytes of
+    the part after them that it could not complete, if the source still has the content with the same ETag. If reading
+    fails, the bytes of the unfinished part are kept for the next run. Returns the SHA-256 as hex if this run has hashed
+    the whole file, else None; a store that hashes uploads does that itself.
 
     Raises:
         ReadStopped: the reporter says that the download has to end.
@@ -70,25 +89,75 @@ def download_file(
         return NamedPart(number, store.put_part(upload.storage_key, multipart_id, number, part))
 
     if start < upload.file_size:
-        headers = {"Range": f"bytes={start}-", "If-Range": before.etag or ""} if start else {}
-        with translate_outbound_errors(), client.request("GET", file.download_url, headers) as response:
-            start, _ = check_start(response, start, upload.file_size)
-            if start and read_strong_etag(response) not in (None, before.etag):
-                reporter.report(Progress(0, None))
-                raise problems.SourceUnavailable("The source sent a range of other content.", retry_after=1)
+        part = find_unfinished_part(reporter, multipart_id, start, before.etag, upload.file_size)
+        with translate_outbound_errors(), request_rest(client, file, part, before.etag) as response:
+            part = _find_first_part(response, part, upload.file_size, before, reporter)
+            start, begins = part.start, part.start + part.size
             del named[start // part_size :]
-            progress = Progress(start, read_strong_etag(response))
+            progress = Progress(start, read_strong_etag(response), part.size)
             check_continued(reporter.report(progress))
             failed = threading.Event()
-            body = stop_if_interrupted(response.iterate(upload.file_size - start), reporter, failed)
-            parts = iterate_parts(body, start, upload.file_size, part_size)
-            with closing(store_while_reading(enumerate(parts, len(named) + 1), put_part, failed)) as stored:
-                for part, size in stored:
-                    named.append(part)
+            body = stop_if_interrupted(response.iterate(upload.file_size - begins), reporter, failed)
+            parts = enumerate(iterate_parts(body, part, upload.file_size, part_size), len(named) + 1)
+            with closing(store_while_reading(parts, put_part, failed)) as stored, kept_if_cut(reporter, upload, part):
+                for each, size in stored:
+                    named.append(each)
                     progress = Progress(progress.bytes_done + size, progress.etag)
                     check_continued(reporter.report(progress))
     store.finish_multipart(upload.storage_key, multipart_id, named)
     return None if start or hasher is None else hasher.hexdigest()
+
+
+def _find_first_part(
+    response: OutboundResponse, part: UnfinishedPart, size: int, before: Progress, reporter: Reporter
+) -> UnfinishedPart:
+    """Return the part that a body continues: ``part``, or the first one, empty, if all of the file is sent.
+
+    Raises:
+        SourceChanged, LinkRefused: see ``check_start``.
+        SourceUnavailable: the range is not the requested one, or of other content; the next run starts anew.
+    """
+    asked = part.start + part.size
+    begins, _ = check_start(response, asked, size)
+    if begins and read_strong_etag(response) not in (None, before.etag):
+        reporter.report(Progress(0, None))
+        raise problems.SourceUnavailable("The source sent a range of other content.", retry_after=1)
+    return part if begins == asked else UnfinishedPart(0)
+
+
+def request_rest(
+    client: OutboundClient, file: FoundFile, part: UnfinishedPart, etag: str | None
+) -> AbstractContextManager[OutboundResponse]:
+    """Request the file from the end of the unfinished part on, if its content still has this ETag; else all of it."""
+    at = part.start + part.size
+    headers = {"Range": f"bytes={at}-", "If-Range": etag or ""} if at else {}
+    return client.request("GET", file.download_url, headers)
+
+
+def find_unfinished_part(
+    reporter: Reporter, multipart_id: str, start: int, etag: str | None, file_size: int | None
+) -> UnfinishedPart:
+    """Return the part at ``start`` with its bytes of an earlier run of this process; empty without any.
+
+    At least one byte of the file is left to ask for: the last one is downloaded again.
+    """
+    kept = reporter.unfinished.find(multipart_id, start, etag)
+    kept = kept[:-1] if file_size is None else kept[: file_size - 1 - start]
+    return UnfinishedPart(start, [kept] if kept else [])
+
+
+@contextmanager
+def kept_if_cut(reporter: Reporter, upload: UploadRow, part: UnfinishedPart) -> Iterator[None]:
+    """Keep the bytes of an unfinished part for the next run if the block ends because the source or the run does.
+
+    What an earlier run has kept is dropped first: ``part`` continues it.
+    """
+    reporter.unfinished.drop(upload.multipart_id or "")
+    try:
+        yield
+    except (problems.SourceUnavailable, ReadStopped):
+        reporter.keep_unfinished(upload.multipart_id or "", part)
+        raise
 
 
 def store_while_reading(
@@ -182,7 +251,7 @@ def read_strong_etag(response: OutboundResponse) -> str | None:
 
 
 def stop_if_interrupted(
-    pieces: Iterator[bytes], reporter: Reporter, failed: threading.Event | None = None
+    pieces: Iterator[bytes], reporter: Interruptible, failed: threading.Event | None = None
 ) -> Iterator[bytes]:
     """Yield the pieces; raise ``ReadStopped`` once the download has to end, or ``failed`` is set."""
     for piece in pieces:
@@ -198,24 +267,22 @@ def check_is_whole(at: int, size: int) -> None:
         raise problems.SourceUnavailable(f"The source ended after {at} of {size} bytes.", retry_after=1)
 
 
-def iterate_parts(body: Iterator[bytes], start: int, size: int, part_size: int) -> Iterator[bytes]:
-    """Yield the body in parts from ``start`` on.
+def iterate_parts(body: Iterator[bytes], part: UnfinishedPart, size: int, part_size: int) -> Iterator[bytes]:
+    """Yield the parts of a file of ``size`` bytes, whose body continues ``part``; this has the rest if reading fails.
 
     Raises:
         SourceUnavailable: the body ended early.
     """
-    pieces, held, at = list[bytes](), 0, start
     # The pause after failed tries in a row grows by itself.
     with translate_outbound_errors(retry_after=1):
         for piece in body:
             rest = piece
-            while held + len(rest) >= part_size:
-                # Joined once: a buffer that grows and is cut copies each byte several times.
-                yield b"".join([*pieces, rest[: part_size - held]])
-                rest, at = rest[part_size - held :], at + part_size
-                pieces, held = [], 0
-            pieces.append(rest)
-            held += len(rest)
-    check_is_whole(at + held, size)
-    if held:
-        yield b"".join(pieces)
+            while part.size + len(rest) >= part_size:
+                missing = part_size - part.size
+                part.add(rest[:missing])
+                yield part.complete()
+                rest = rest[missing:]
+            part.add(rest)
+    check_is_whole(part.start + part.size, size)
+    if part.size:
+        yield part.complete()
