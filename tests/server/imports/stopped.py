@@ -44,7 +44,7 @@ class Stopped:
     def expire_leases(self) -> None:
         """Let all leases and pauses expire."""
         with self.resources.database.writing() as session:
-            session.execute(update(ImportRow).values(leased_until=None))
+            session.execute(update(ImportRow).values(leased_until=None, held_until=None))
 
     def break_requests(self) -> None:
         """Store what no request has, so that each run fails in an unexpected way."""

@@ -53,7 +53,8 @@ def lease_next_import(
     None may if no import is due, if all that are wait at a limit, or if other workers have locked their rows.
 
     The person and team with the fewest running imports come first, then those whose last import ended the longest time
-    ago; of one account, those with the fewest failed tries, then the oldest. ``fits`` and ``may_convert`` tell what the
+    ago; of one account, those with the fewest failed tries, then the oldest. Those of a host that limits requests wait
+    until it may be asked. ``fits`` and ``may_convert`` tell what the
     caller's process may run: imports of which accounts, and whether conversions.
     """
     with database.reading() as session:
@@ -104,23 +105,26 @@ def _list_waiting_accounts(session: Session, moment: datetime) -> list[Account]:
 
 
 class _Running:
-    """The imports that run in all processes: by host, and conversions."""
+    """The imports that run in all processes: by host, and conversions; and the hosts that may not be asked now."""
 
-    def __init__(self) -> None:
+    def __init__(self, held_hosts: set[str]) -> None:
+        self.held_hosts = held_hosts
         self.hosts: defaultdict[str, Usage] = defaultdict(lambda: Usage(HOST_LIMITS))
         self.conversions = Usage(CONVERSION_LIMITS)
 
     def build_condition(self, account: Account, *, may_convert: bool) -> ColumnElement[bool]:
         """Build the SQL condition for imports of an account that may run beside these."""
-        busy = [host for host, usage in self.hosts.items() if not usage.fits(account)]
+        full = {host for host, usage in self.hosts.items() if not usage.fits(account)}
+        busy = sorted(full | self.held_hosts)
         if may_convert and self.conversions.fits(account):
             return ImportRow.host.not_in(busy)
         return ImportRow.host.not_in(busy) & ImportRow.derived_from.is_(None)
 
 
 def _load_running(session: Session, moment: datetime) -> _Running:
-    """Return the imports that run in all processes."""
-    running = _Running()
+    """Return the imports that run in all processes, and the hosts that limit requests at this moment."""
+    held = select(ImportRow.host).where(ImportRow.held_until > moment).distinct()
+    running = _Running(set(session.scalars(held)))
     columns = ImportRow.host, ImportRow.person_id, ImportRow.team_id, ImportRow.derived_from.is_not(None)
     for host, person, team, converts in session.execute(select(*columns).where(_is_running(moment))):
         (running.conversions if converts else running.hosts[host]).add(Account(person, team))
@@ -163,15 +167,29 @@ def release_import(database: Database, leased: LeasedImport) -> None:
         session.execute(update(ImportRow).where(own).values(lease=None, leased_until=None))
 
 
+@dataclass(frozen=True)
+class FailedTry:
+    """Why a try of an import failed: the number of such tries in a row, and whether its host limits requests."""
+
+    tries: int
+    error: str
+    code: str
+    is_host_limited: bool = False
+
+
 def postpone_import(
-    database: Database, leased: LeasedImport, tries: int, *, error: str, code: str, pause_seconds: float = 0.0
+    database: Database, leased: LeasedImport, failure: FailedTry, *, pause_seconds: float = 0.0
 ) -> None:
-    """Release the lease until a pause is over: it grows with ``tries``, and is at least ``pause_seconds``."""
-    pause = min(FIRST_PAUSE * 2 ** min(max(tries - 1, 0), 10), LONGEST_PAUSE)
+    """Release the lease until a pause is over: it grows with the tries, and is at least ``pause_seconds``.
+
+    If the host limits requests, no import from it is leased before, in any process, also if this one is cancelled.
+    """
+    pause = min(FIRST_PAUSE * 2 ** min(max(failure.tries - 1, 0), 10), LONGEST_PAUSE)
     with database.writing(leased.lease) as session:
         until = get_database_time(session) + max(pause, timedelta(seconds=pause_seconds))
-        values = {"lease": None, "leased_until": until, "import_state": "queued", "tries": tries}
-        values |= {"error": error, "error_code": code}
+        values = {"lease": None, "leased_until": until, "import_state": "queued", "tries": failure.tries}
+        values |= {"error": failure.error, "error_code": failure.code}
+        values |= {"held_until": until} if failure.is_host_limited else {}
         session.execute(update(ImportRow).where(_has_lease(leased)).values(values))
 
 

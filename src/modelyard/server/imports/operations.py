@@ -325,6 +325,7 @@ def retry_import(objects: ObjectChecks, team: TeamContext, settings: Settings, i
         if row.import_state == "queued":
             # With a lease, a run that was cancelled before has not ended yet.
             row.leased_until, row.tries = None if row.lease is None else row.leased_until, 0
+            row.held_until = None
             announce(session, IMPORT_QUEUED)
         if row.import_state in ("queued", "running"):
             return
@@ -336,7 +337,7 @@ def _queue_again(database: Database, team: TeamContext, row: ImportRow, storage_
     """Queue an ended import with a new upload, unless another request has done so; it waits for the end of its run."""
     ended = (ImportRow.id == row.id) & ImportRow.import_state.in_(("failed", "cancelled"))
     values = {"import_state": "queued", "storage_key": storage_key, "etag": None, "bytes_done": 0, "tries": 0}
-    values |= {"error": None, "error_code": None, "finished_at": None}
+    values |= {"error": None, "error_code": None, "finished_at": None, "held_until": None}
     with database.writing(team.team_id) as session:
         session.execute(update(ImportRow).where(ended).values(values))
         path = row.request["model_path"]

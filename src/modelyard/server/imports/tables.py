@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from modelyard.server.database.base import Row, new_id, now
 
 WAITING = text("import_state IN ('queued', 'running')")
+HELD = text("held_until IS NOT NULL")
 
 
 class ImportRow(Row):
@@ -19,6 +20,7 @@ class ImportRow(Row):
     __table_args__ = (
         Index("ix_imports_team_id_id", "team_id", "id"),
         Index("ix_imports_finished_at", "finished_at"),
+        Index("ix_imports_held_until", "held_until", sqlite_where=HELD, postgresql_where=HELD),
         Index("ix_imports_waiting", "team_id", "tries", "id", sqlite_where=WAITING, postgresql_where=WAITING),
     )
 
@@ -47,6 +49,7 @@ class ImportRow(Row):
     person_id: Mapped[UUID | None]  # ``Caller.person_id`` of who started it
     lease: Mapped[UUID | None]  # the run that may record its result; a new id each time
     leased_until: Mapped[datetime | None]  # without a lease: not to be tried before
+    held_until: Mapped[datetime | None]  # its host limits requests: no import asks it before
     tries: Mapped[int] = mapped_column(default=0)  # in a row that brought no bytes
     created_at: Mapped[datetime] = mapped_column(default=now)
     finished_at: Mapped[datetime | None]

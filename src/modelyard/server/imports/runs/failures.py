@@ -6,7 +6,8 @@ from contextlib import suppress
 from modelyard.server.audit import operations as audit
 from modelyard.server.audit.operations import SYSTEM
 from modelyard.server.imports.callers import describe_problem
-from modelyard.server.imports.import_leases import LeasedImport, finish_import, postpone_import
+from modelyard.server.imports.import_leases import FailedTry, LeasedImport, finish_import, postpone_import
+from modelyard.server.imports.sources.requests import SourceLimited
 from modelyard.server.models.objects.checks import ObjectChecks
 from modelyard.server.storage.blob_store import StoreError
 from modelyard.server.uploads.multipart import release_own_upload
@@ -38,14 +39,17 @@ def _is_of_unknown_size(leased: LeasedImport) -> bool:
 
 
 def try_later(objects: ObjectChecks, leased: LeasedImport, problem: problems.Problem) -> None:
-    """Postpone an import after a failure that may pass; it fails for good after ``MAX_TRIES`` without progress."""
+    """Postpone an import after a failure that may pass; it fails for good after ``MAX_TRIES`` without progress.
+
+    If its source limits requests, no other import asks its host before.
+    """
     tries = leased.row.tries + 1
     if tries >= MAX_TRIES:
         record_failure(objects, leased, problem)
         return
     pause = min(float(problem.facts.get("retry_after", 0)), LONGEST_PAUSE_SECONDS)
-    code = problem.slug.replace("-", "_")
-    postpone_import(objects.database, leased, tries, error=problem.detail, code=code, pause_seconds=pause)
+    failure = FailedTry(tries, problem.detail, problem.slug.replace("-", "_"), isinstance(problem, SourceLimited))
+    postpone_import(objects.database, leased, failure, pause_seconds=pause)
 
 
 def record_failure(objects: ObjectChecks, leased: LeasedImport, problem: problems.Problem) -> None:

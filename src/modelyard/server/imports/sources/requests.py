@@ -16,6 +16,10 @@ from modelyard.wire import problems
 RETRY_SECONDS, MAX_RETRY_SECONDS = 30, 3600
 
 
+class SourceLimited(problems.SourceUnavailable):
+    """The source limits how often it is asked: for ``retry_after`` seconds, no request should be sent to its host."""
+
+
 @dataclass(frozen=True)
 class Document:
     """A JSON document of a source, None if it is no JSON, and the headers that came with it."""
@@ -65,8 +69,8 @@ def check_response(response: OutboundResponse, name: str) -> None:
     Raises:
         SourceNotFound: it has no such thing, deleted it, or hides it from strangers.
         SourceRestricted: it is gated, in early access, or for signed-in users.
-        SourceUnavailable: it is overloaded, limits requests, or redirects to storage that refuses; with
-            ``retry_after``.
+        SourceUnavailable: it is overloaded, or redirects to storage that refuses; with ``retry_after``.
+        SourceLimited: it limits requests, or says after how many seconds it may be asked again.
         LinkRefused: any other refusal.
     """
     status = response.status
@@ -74,7 +78,8 @@ def check_response(response: OutboundResponse, name: str) -> None:
         return
     if status == 429 or status >= 500:
         reason = "limits how often it is asked" if status == 429 else f"has an error ({status})"
-        raise problems.SourceUnavailable(
+        is_limited = status == 429 or "retry-after" in response.headers
+        raise (SourceLimited if is_limited else problems.SourceUnavailable)(
             f"{name} {reason}. Try again later.",
             retry_after=read_retry_after(response.headers),
         )
