@@ -44,6 +44,11 @@ class Resources:
     recheck_requests: RecheckRequests = field(default_factory=RecheckRequests)
     cipher: SecretCipher | None = None
 
+    @property
+    def is_exclusive(self) -> bool:
+        """Whether no other process can run jobs of this registry: database and store are in a locked folder."""
+        return self.settings.database_url is None and not self.store.is_remote
+
 
 def build_database_url(settings: Settings) -> str:
     """Return the configured database URL, or that of the SQLite file in the data folder."""

@@ -35,11 +35,13 @@ class Stopped:
             session.execute(delete(SourceCheckRunRow))
         self.owner = registry.create_team()
 
-    def create_importer(self, life: timedelta = timedelta(minutes=2), *, workers: int = 2) -> Importer:
+    def create_importer(
+        self, life: timedelta = timedelta(minutes=2), *, workers: int = 2, is_alone: bool = False
+    ) -> Importer:
         resources = self.resources
         settings = resources.settings.model_copy(update={"import_workers": workers})
         objects = ObjectChecks(resources.database, resources.store, Metrics(), resources.recheck_requests)
-        return Importer(objects, settings, open_sources(settings, Limits()), resources.cipher, life)
+        return Importer(objects, settings, open_sources(settings, Limits()), resources.cipher, life, is_alone=is_alone)
 
     def expire_leases(self) -> None:
         """Let all leases and pauses expire."""

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, or_, select, update
+from sqlalchemy import ColumnElement, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from modelyard.server.database.base import new_id
@@ -175,6 +175,18 @@ class FailedTry:
     error: str
     code: str
     is_host_limited: bool = False
+
+
+def release_abandoned_imports(database: Database) -> int:
+    """Release the leases of all imports, so that they continue at once; return how many there were.
+
+    Call it only where no other process can run imports of this registry, and before this one does: then all leases are
+    of a process that was killed.
+    """
+    with database.writing(IMPORT_LEASES) as session:
+        state = case((ImportRow.import_state == "running", "queued"), else_=ImportRow.import_state)
+        values = {"lease": None, "leased_until": None, "import_state": state}
+        return execute_and_count(session, update(ImportRow).where(ImportRow.lease.is_not(None)).values(values))
 
 
 def postpone_import(

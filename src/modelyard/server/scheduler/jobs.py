@@ -168,7 +168,7 @@ def _build_imports(resources: Resources, metrics: Metrics) -> list[Job]:
         return []
     objects = ObjectChecks(resources.database, resources.store, metrics, resources.recheck_requests)
     sources = open_sources(resources.settings, Limits())
-    importer = Importer(objects, resources.settings, sources, resources.cipher)
+    importer = Importer(objects, resources.settings, sources, resources.cipher, is_alone=resources.is_exclusive)
 
     return [
         Job("imports", 2.0, importer.import_next, threads=workers, stop=importer.stop, wakes_on=IMPORT_QUEUED),

@@ -11,7 +11,12 @@ from modelyard.server.encryption import SecretCipher
 from modelyard.server.fairness.usage import UNLIMITED, Usage, count_all_but_one, fits_last_worker
 from modelyard.server.imports.callers import load_team_context
 from modelyard.server.imports.downloads.unfinished_parts import UnfinishedParts
-from modelyard.server.imports.import_leases import LeasedImport, lease_next_import, release_import
+from modelyard.server.imports.import_leases import (
+    LeasedImport,
+    lease_next_import,
+    release_abandoned_imports,
+    release_import,
+)
 from modelyard.server.imports.imported_files import ImportedContent
 from modelyard.server.imports.runs.content import StoredContent, store_content
 from modelyard.server.imports.runs.failures import PASSING, record_failure, record_full_disk, try_later
@@ -32,7 +37,11 @@ from modelyard.wire.imports.jobs import NewImport
 
 
 class Importer:
-    """Runs imports, one at a time in each thread that calls ``import_next``."""
+    """Runs imports, one at a time in each thread that calls ``import_next``.
+
+    One that ``is_alone`` is the only importer of its registry: before its first import, it releases those that a killed
+    process was running.
+    """
 
     def __init__(
         self,
@@ -41,10 +50,13 @@ class Importer:
         sources: Sources,
         cipher: SecretCipher | None = None,
         life: timedelta = LEASE_LIFE,
+        *,
+        is_alone: bool = False,
     ) -> None:
         self._objects, self._settings, self._sources, self._life = objects, settings, sources, life
         self._cipher, self._unfinished = cipher, UnfinishedParts()
         self._database: Database = objects.database
+        self._has_abandoned = is_alone
         self._stopping = threading.Event()
         self._lock, self._leasing = threading.Lock(), threading.Lock()
         self._running = dict[UUID, LeasedImport]()
@@ -87,6 +99,9 @@ class Importer:
         workers = self._settings.import_workers
         occupied, converting = Usage(UNLIMITED), 0
         with self._leasing:
+            if self._has_abandoned:
+                release_abandoned_imports(self._database)
+                self._has_abandoned = False
             with self._lock:
                 for running in self._running.values():
                     occupied.add(running.account)
