@@ -90,6 +90,26 @@ def test_import_next_other_content_after_an_unfinished_part_starts_anew(
     assert stopped.owner.get(f"/models/{done['model_id']}").json()["file_hash"] == hash_of(fakes.storage.file)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("is_declared", [False, True], ids=["no hash", "declared hash"])
+@pytest.mark.parametrize("says_size", [True, False], ids=["with size", "without size"])
+def test_import_next_bytes_that_change_under_one_etag_are_refused_or_recorded(
+    stopped: Stopped, fakes: FakeSources, large: bytes, says_size: bool, is_declared: bool
+) -> None:
+    fakes.storage.file, fakes.storage.says_size, fakes.storage.cut_after = large, says_size, [PART + STEP]
+    declared = {"file_hash": hash_of(large)} if is_declared else {}
+    import_id = start(stopped.owner, f"{fakes.storage.server.address}/file/ink.safetensors", **declared)
+    importer = stopped.create_importer()
+    importer.import_next()
+    assert stopped.owner.get(f"/imports/{import_id}").json()["relies_on_etag"] is False
+    stopped.expire_leases()
+    fakes.storage.file = large[:-1000] + bytes(1000)
+    importer.import_next()
+    record = stopped.owner.get(f"/imports/{import_id}").json()
+    expected = ("failed", "source_changed", False) if is_declared else ("done", None, True)
+    assert (record["import_state"], record["error_code"], record["relies_on_etag"]) == expected
+
+
 def test_find_returns_the_bytes_of_the_same_part_and_content_only() -> None:
     parts = UnfinishedParts()
     assert parts.keep("one", UnfinishedPart(5, [b"ab", b"c"]), ETAG) == 3

@@ -272,6 +272,7 @@ def build_import(row: ImportRow) -> ModelImport:
         model_path=row.request["model_path"],
         file_size=row.file_size if is_size_known else None,
         bytes_done=row.bytes_done,
+        relies_on_etag=row.relies_on_etag,
         model_id=row.model_id,
         error=row.error,
         error_code=row.error_code,
@@ -337,6 +338,7 @@ def _queue_again(database: Database, team: TeamContext, row: ImportRow, storage_
     """Queue an ended import with a new upload, unless another request has done so; it waits for the end of its run."""
     ended = (ImportRow.id == row.id) & ImportRow.import_state.in_(("failed", "cancelled"))
     values = {"import_state": "queued", "storage_key": storage_key, "etag": None, "bytes_done": 0, "tries": 0}
+    values |= {"relies_on_etag": False}
     values |= {"error": None, "error_code": None, "finished_at": None, "held_until": None}
     with database.writing(team.team_id) as session:
         session.execute(update(ImportRow).where(ended).values(values))

@@ -39,6 +39,8 @@ class ImportRow(Row):
     keeps_record: Mapped[bool] = mapped_column(default=False, server_default=false())
     etag: Mapped[str | None]  # strong, of the content that the stored parts are of
     bytes_done: Mapped[int] = mapped_column(default=0)
+    # No hash is declared, and only the ETag says that the ranges of the download are of one content.
+    relies_on_etag: Mapped[bool] = mapped_column(default=False, server_default=false())
     model_id: Mapped[UUID | None]
     error: Mapped[str | None]  # of the last try, in words
     error_code: Mapped[str | None]

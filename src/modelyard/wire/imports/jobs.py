@@ -80,6 +80,12 @@ class ModelImport(Schema):
         description="Bytes of the file; null until it is `done` if the source does not say it.", examples=[228_455_604]
     )
     bytes_done: int = Field(description="Bytes that are stored already.", examples=[16_777_216])
+    relies_on_etag: bool = Field(
+        default=False,
+        description="Whether the download was continued without a declared hash: only the ETag of the source says then "
+        "that its ranges are of one content.",
+        examples=[False],
+    )
     model_id: UUID | None = Field(description="The registered model; null until `done`.", examples=[None])
     error: str | None = Field(description="Why it failed, or why the last try did.", examples=[None])
     error_code: str | None = Field(description="The problem in snake_case.", examples=[None])

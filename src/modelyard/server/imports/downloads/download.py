@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from modelyard.server.imports.downloads.unfinished_parts import UnfinishedPart, UnfinishedParts
@@ -26,12 +26,14 @@ _content_range = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 class Progress:
     """What a download reports: bytes that are stored durably, and the strong ETag of their content.
 
-    ``bytes_kept`` are those after them that are kept in memory, or taken from there.
+    ``bytes_kept`` are those after them that are kept in memory, or taken from there. ``relies_on_etag``: no hash is
+    declared, and the download continues an earlier one.
     """
 
     bytes_done: int
     etag: str | None
     bytes_kept: int = 0
+    relies_on_etag: bool = False
 
 
 class Interruptible(Protocol):
@@ -94,7 +96,7 @@ def download_file(
             part = _find_first_part(response, part, upload.file_size, before, reporter)
             start, begins = part.start, part.start + part.size
             del named[start // part_size :]
-            progress = Progress(start, read_strong_etag(response), part.size)
+            progress = Progress(start, read_strong_etag(response), part.size, begins > 0 and file.sha256 is None)
             check_continued(reporter.report(progress))
             failed = threading.Event()
             body = stop_if_interrupted(response.iterate(upload.file_size - begins), reporter, failed)
@@ -102,7 +104,7 @@ def download_file(
             with closing(store_while_reading(parts, put_part, failed)) as stored, kept_if_cut(reporter, upload, part):
                 for each, size in stored:
                     named.append(each)
-                    progress = Progress(progress.bytes_done + size, progress.etag)
+                    progress = replace(progress, bytes_done=progress.bytes_done + size, bytes_kept=0)
                     check_continued(reporter.report(progress))
     store.finish_multipart(upload.storage_key, multipart_id, named)
     return None if start or hasher is None else hasher.hexdigest()

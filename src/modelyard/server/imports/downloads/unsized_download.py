@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from modelyard.server.database.session import Database
 from modelyard.server.imports.downloads.download import (
@@ -119,7 +119,7 @@ def download_unsized_file(
         _check_part_count(end or 0, upload.part_size)
         if end is not None:
             upload.resize(end)
-        progress = Progress(start, read_strong_etag(response), part.size)
+        progress = Progress(start, read_strong_etag(response), part.size, begins > 0 and file.sha256 is None)
         check_continued(reporter.report(progress))
         limit = upload.part_size * MAX_PARTS - begins
         body = stop_if_interrupted(response.iterate(limit if end is None else end - begins), reporter)
@@ -127,7 +127,7 @@ def download_unsized_file(
             for content, is_last in _iterate_parts(body, part, end, upload.part_size):
                 hasher.update(content)
                 named.append(upload.put_part(len(named) + 1, content, is_last=is_last))
-                progress = Progress(progress.bytes_done + len(content), progress.etag)
+                progress = replace(progress, bytes_done=progress.bytes_done + len(content), bytes_kept=0)
                 check_continued(reporter.report(progress))
     if progress.bytes_done == start:
         raise problems.SourceChanged(f"'{response.url.host}' sent a file without bytes.")

@@ -68,5 +68,7 @@ class ProgressReporter:
             return False
         self._next_at = time.monotonic() + PROGRESS_SECONDS
         last = self._last
-        values = {} if last is None else {"bytes_done": last.bytes_done, "etag": last.etag}
+        if last is None:
+            return renew_import(self._database, self._leased, self._life)
+        values = {"bytes_done": last.bytes_done, "etag": last.etag, "relies_on_etag": last.relies_on_etag}
         return renew_import(self._database, self._leased, self._life, **values)
