@@ -93,6 +93,24 @@ def test_read_lora_tag_is_required_only_if_node_loads_tags(class_type: str, is_r
     assert summarize(references) == [("loras", "sub/ink", is_required), ("loras", "ink2", is_required)]
 
 
+@pytest.mark.parametrize(
+    ("class_type", "inputs", "is_bare"),
+    [
+        ("LoRA Text Loader (LoraManager)", {"lora_syntax": "<lora:ink:1>"}, True),
+        ("LoRA Text Loader (LoraManager)", {"lora_syntax": "<lora:ink.pt:1>"}, False),
+        ("Lora Stacker (LoraManager)", {"loras": [{"name": "ink", "strength": 1, "active": True}]}, True),
+        ("WanVideoLoraSelectByName", {"lora_name": "ink"}, True),
+        ("DiffusersLoader", {"model_path": "ink"}, False),
+        ("CLIPTextEncode", {"text": "embedding:ink"}, False),
+    ],
+    ids=["tag", "tag with extension", "row", "part of a name", "folder", "embedding"],
+)
+def test_read_name_that_its_node_finds_in_any_subfolder_is_bare(
+    class_type: str, inputs: dict[str, object], is_bare: bool
+) -> None:
+    assert [each.is_bare for each in read_api(class_type, **inputs)] == [is_bare]
+
+
 def test_read_unknown_list_reports_files_in_it_without_folder() -> None:
     value = [{"file": "a.safetensors", "weight": 1}, ["b.gguf", "c.png"]]
     assert summarize(read_api("New", stack=value)) == [(None, "a.safetensors", True), (None, "b.gguf", True)]

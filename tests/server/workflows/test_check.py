@@ -92,6 +92,32 @@ def test_check_of_names_that_the_team_lacks_are_unknown(team: ApiCaller) -> None
     assert set(found.values()) == {"unknown"}
 
 
+@pytest.mark.parametrize(
+    ("name", "state"),
+    [("ink", "present"), ("portraits/ink", "present"), ("Ink", "similar"), ("ink_", "unknown"), ("in", "unknown")],
+)
+def test_check_lora_tag_is_present_under_the_file_name_in_any_subfolder(
+    team: ApiCaller, model_ids: dict[str, str], name: str, state: str
+) -> None:
+    node = {"class_type": "LoRA Text Loader (LoraManager)", "inputs": {"lora_syntax": f"<lora:{name}:1>"}}
+    answer = check(team, {"1": node})
+    assert states(answer) == {name: state}
+    [found] = answer.json()["reference_list"]
+    assert found["model_id"] == (None if state == "unknown" else model_ids["loras"])
+
+
+def test_check_lora_manager_row_of_a_machine_with_the_file_is_ready(
+    module_registry: Harness,
+) -> None:
+    team = module_registry.create_team("Rows")
+    kaori = team.register(make_model_file("kaori"), "loras/kaori.safetensors")
+    add_machine(module_registry, team).begin(build_states(kaori))
+    row = {"name": "kaori", "strength": "1.00", "active": True}
+    answer = check(team, {"1": {"class_type": "Lora Loader (LoraManager)", "inputs": {"loras": [row]}}})
+    assert states(answer) == {"kaori": "present"}
+    assert [each["readiness"] for each in answer.json()["machine_list"]] == ["ready"]
+
+
 def test_check_tells_where_the_workflow_can_run(team: ApiCaller, machine: Machine, model_ids: dict[str, str]) -> None:
     base, lora = checkpoint_node("sd xl/base.safetensors"), lora_node(LORA)
     [ready] = check(team, {"1": base}).json()["machine_list"]

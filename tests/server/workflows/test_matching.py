@@ -1,5 +1,6 @@
 """What a team has for a name in a workflow, by folder, name and hash."""
 
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -13,8 +14,8 @@ HASH = "sha256:" + "ab" * 32
 
 
 def reference(name: str = "portraits/ink.safetensors", folder: str | None = "loras", **fields: str) -> ModelReference:
-    values = {"hash": None, "url": None} | fields
-    return ModelReference("1", "LoraLoader", "lora_name", folder, name, is_required=True, **values)
+    declared = fields.get("hash"), fields.get("url")
+    return ModelReference("1", "LoraLoader", "lora_name", folder, name, *declared, is_required=True)
 
 
 def contents(*at_path: Content, by_hash: dict[str, list[Content]] | None = None) -> TeamContents:
@@ -60,6 +61,11 @@ def test_match_embedding_with_and_without_extension_is_present(name: str) -> Non
     path = name.replace("\\", "/").removesuffix(".safetensors")
     stored = Content(UUID(int=4), 1, f"embeddings/{path}.safetensors")
     assert match_reference(reference(name, "embeddings"), contents(stored)).state == "present"
+
+
+def test_match_bare_name_of_a_lora_is_present_with_an_extension() -> None:
+    assert match_reference(replace(reference("portraits/ink"), is_bare=True), contents(INK)).state == "present"
+    assert match_reference(reference("portraits/ink"), contents(INK)).state == "unknown"
 
 
 def test_match_controlnet_is_present_in_the_folder_of_adapters_too() -> None:

@@ -28,6 +28,7 @@ class _Found:
     name: str
     folders: tuple[str, ...] = ()
     is_used: bool = True
+    is_by_stem: bool = False  # the node finds a file by its name without folder and extension
 
 
 def list_references(node: Node, table: LoaderTable, declared: DeclaredModels) -> Iterator[ModelReference]:
@@ -69,6 +70,7 @@ def _build_reference(node: Node, found: _Found, declared: DeclaredModels) -> Mod
         hash=entry.hash if entry else None,
         url=entry.url if entry else None,
         is_required=node.is_active and found.is_used,
+        is_bare=found.is_by_stem and find_format(found.name) is None,
     )
 
 
@@ -80,7 +82,8 @@ def _find_names(node: Node, loader: Loader) -> Iterator[_Found]:
     for each in node.values:
         if rows := list_lora_rows(each.value):
             in_rows.update(row.name for row in rows)
-            yield from (_Found(each.name, row.name, ("loras",), row.is_on) for row in rows if not is_no_model(row.name))
+            named = (row for row in rows if not is_no_model(row.name))
+            yield from (_Found(each.name, row.name, ("loras",), row.is_on, is_by_stem=True) for row in named)
         elif (text := _get_text(each.value)) is not None:
             texts.append((each.name, text))
         else:
@@ -98,7 +101,8 @@ def _find_file(name: str, text: str, loader: Loader, values: Mapping[str, object
     if known and is_no_model(text):
         return None
     if known and (loader.takes_bare_names or is_file_name(text)):
-        return _Found(name, text, known.list_folders(text), loader.is_in_use(name, values))
+        is_used = loader.is_in_use(name, values)
+        return _Found(name, text, known.list_folders(text), is_used, is_by_stem=loader.finds_by_stem)
     # A widget without a name, or one of another version of the node.
     return _Found(name, text, loader.get_only_folders()) if is_file_name(text) else None
 
@@ -107,7 +111,8 @@ def _find_in_prompt(name: str, text: str, loader: Loader) -> Iterator[_Found]:
     """Yield LoRAs and embeddings that a prompt names. A tag is plain text to a node that is not known to load it."""
     if has_prompt_names(text):
         for each in list_prompt_names(text):
-            yield _Found(name, each.name, (each.folder,), each.folder != "loras" or loader.loads_tags)
+            is_lora = each.folder == "loras"
+            yield _Found(name, each.name, (each.folder,), not is_lora or loader.loads_tags, is_by_stem=is_lora)
 
 
 def _get_text(value: object) -> str | None:

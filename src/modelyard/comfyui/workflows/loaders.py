@@ -47,6 +47,7 @@ class Loader:
     count_input: str | None = None  # only so many of the numbered inputs are loaded
     switch_input: str | None = None  # "Off" or false: the numbered input is not loaded
     takes_bare_names: bool = False  # names may lack the extension
+    finds_by_stem: bool = False  # finds a file in any subfolder by its name without extension
     loads_tags: bool = False  # <lora:name:strength> in its texts are loaded
 
     def find_input(self, name: str) -> LoaderInput | None:
@@ -140,7 +141,8 @@ def _parse_loader(entry: dict[str, Any]) -> Loader:
         ),
         count_input=None if count is None else _parse_text(count),
         switch_input=None if switch is None else _parse_text(switch),
-        takes_bare_names=entry.get("bare") is True,
+        takes_bare_names=entry.get("bare") is True or entry.get("stem") is True,
+        finds_by_stem=entry.get("stem") is True,
         loads_tags=entry.get("tags") is True,
     )
 

@@ -27,3 +27,4 @@ class ModelReference:
     hash: str | None  # declared by the workflow: lower-case hex SHA-256, or another hash as "kind:digits"
     url: str | None  # declared by the workflow; http or https
     is_required: bool  # False: muted or bypassed, inside such a subgraph, or a LoRA row that is switched off
+    is_bare: bool = False  # without extension, for a node that finds the file by its name in any subfolder

@@ -26,8 +26,9 @@ from modelyard.server.uploads.tables import BlobRow
 from modelyard.server.workflows.matching import Content, TeamContents, list_path_keys, normalize_name
 from modelyard.server.workflows.readiness import MachineFacts, NeededModel, Replica
 from modelyard.wire.agents.values import ModelState
+from modelyard.wire.formats import find_format
 from modelyard.wire.model_filter import ModelFilter
-from modelyard.wire.paths import get_canonical_type
+from modelyard.wire.paths import build_path_key, get_canonical_type
 from modelyard.wire.search.grammar import quote_word
 
 # Models that contain a name, of which the one with the most similar name is suggested.
@@ -91,24 +92,51 @@ def _build_content(model_id: UUID, number: int, model_path: str) -> Content:
     return Content(model_id, number, model_path.removeprefix("models/"))
 
 
+def find_by_stem(session: Session, team: TeamContext, reference: ModelReference) -> Content | None:
+    """Return the content of a model in any subfolder whose file name without extension is that of the reference.
+
+    As ComfyUI-Lora-Manager does (``get_lora_info``), with case; of several, the first by path.
+    """
+    stem = PurePosixPath(normalize_name(reference.name)).name
+    if not _is_searchable(stem):
+        return None
+    is_named = _models.c.path_key.contains(build_path_key("", f"{stem}."), autoescape=True)
+    found = _search_models(session, team, stem.casefold(), is_named, _models.c.canonical_type == reference.folder)
+    exact = [content for content in found if PurePosixPath(content.name).stem == stem and find_format(content.name)]
+    return min(exact, key=lambda content: content.model_path, default=None)
+
+
 def find_similar(session: Session, team: TeamContext, reference: ModelReference) -> Content | None:
     """Return the content of a model whose file name is that of the reference in another folder, or similar to it."""
     wanted = PurePosixPath(normalize_name(reference.name)).name.casefold()
-    stem = wanted.rpartition(".")[0] or wanted
-    if not _MIN_STEM <= len(stem) <= _MAX_STEM or not stem.isprintable() or '"' in stem:
+    stem = wanted.rpartition(".")[0] if find_format(wanted) else wanted
+    if len(stem) < _MIN_STEM or not _is_searchable(stem):
         return None
-    plan = choose_query_plan(session, team, ModelFilter(q=quote_word(stem)), None)
-    query = select(*_SHOWN_COLUMNS).select_from(plan.source).where(*plan.conditions).order_by(*plan.order)
-    rows = session.execute(query.limit(_MAX_CANDIDATES)).all()
-    contents = [_build_shown_content(row) for row in rows]
+    contents = _search_models(session, team, stem)
     folder = reference.folder
     in_folder = [each for each in contents if folder is None or get_canonical_type(each.folder) == folder]
     return _choose_similar(wanted, in_folder)
 
 
+def _is_searchable(stem: str) -> bool:
+    """Return whether a name can be a word of a search."""
+    return 0 < len(stem) <= _MAX_STEM and stem.isprintable() and '"' not in stem
+
+
+def _search_models(session: Session, team: TeamContext, word: str, *conditions: ColumnElement[bool]) -> list[Content]:
+    """Return the first models that a search for a word finds, and that meet these conditions."""
+    plan = choose_query_plan(session, team, ModelFilter(q=quote_word(word)), None)
+    query = select(*_SHOWN_COLUMNS).select_from(plan.source).where(*plan.conditions, *conditions).order_by(*plan.order)
+    return [_build_shown_content(row) for row in session.execute(query.limit(_MAX_CANDIDATES))]
+
+
 def _choose_similar(wanted: str, contents: Sequence[Content]) -> Content | None:
-    """Return the content whose file name is the most similar; None if none is similar enough."""
-    by_name = {PurePosixPath(content.name).name.casefold(): content for content in reversed(contents)}
+    """Return the content whose file name is the most similar; None if none is similar enough.
+
+    A name that has no model file's extension is compared with the names without theirs.
+    """
+    paths = [(PurePosixPath(content.name), content) for content in reversed(contents)]
+    by_name = {(path.name if find_format(wanted) else path.stem).casefold(): content for path, content in paths}
     closest = get_close_matches(wanted, sorted(by_name), n=1, cutoff=_MIN_SIMILARITY)
     return by_name[closest[0]] if closest else None
 

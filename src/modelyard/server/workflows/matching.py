@@ -13,6 +13,8 @@ from modelyard.wire.workflows import ReferenceState
 _FOLDERS_OF_KEY = {"controlnet": ("controlnet", "t2i_adapter")}
 # What ComfyUI tries after the name of an embedding (comfy/sd1_clip.py, load_embed).
 _EMBEDDING_EXTENSIONS = ("", ".safetensors", ".pt", ".bin")
+# Of the files among which nodes look for a LoRA by its name (folder_paths.py, supported_pt_extensions).
+_LORA_EXTENSIONS = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin")
 
 
 class Content(NamedTuple):
@@ -57,9 +59,16 @@ def list_path_keys(reference: ModelReference) -> list[str]:
     if reference.folder is None:
         return []
     name = normalize_name(reference.name)
-    extensions = _EMBEDDING_EXTENSIONS if reference.folder == "embeddings" else ("",)
     folders = _FOLDERS_OF_KEY.get(reference.folder, (reference.folder,))
+    extensions = _list_extensions(reference)
     return [build_path_key(folder, name + extension) for folder in folders for extension in extensions]
+
+
+def _list_extensions(reference: ModelReference) -> tuple[str, ...]:
+    """Return what a node adds to the name to find a file, the first choice first."""
+    if reference.is_bare:
+        return _LORA_EXTENSIONS
+    return _EMBEDDING_EXTENSIONS if reference.folder == "embeddings" else ("",)
 
 
 def normalize_name(name: str) -> str:
@@ -89,5 +98,4 @@ def match_reference(reference: ModelReference, found: TeamContents) -> Match:
 def _is_named(reference: ModelReference, content: Content) -> bool:
     """Return whether ComfyUI loads this file for the name, which it compares with case."""
     name = normalize_name(reference.name)
-    extensions = _EMBEDDING_EXTENSIONS if reference.folder == "embeddings" else ("",)
-    return any(name + extension == content.name for extension in extensions)
+    return any(name + extension == content.name for extension in _list_extensions(reference))

@@ -53,16 +53,24 @@ def _match_all(session: Session, team: TeamContext, references: Sequence[ModelRe
     """Return what the team has for each reference."""
     found = loading.load_team_contents(session, team, references)
     matches = {reference: match_reference(reference, found) for reference in references}
-    unknown = {(each.folder, each.name): each for each, match in matches.items() if match is UNKNOWN}
-    similar = {}
-    for name, reference in list(unknown.items())[:MAX_SUGGESTIONS]:
-        content = loading.find_similar(session, team, reference)
-        if content is not None:
-            similar[name] = Match("similar", content, content.name)
+    unknown = {_get_name(each): each for each, match in matches.items() if match is UNKNOWN}
+    searched = {name: _search(session, team, unknown[name]) for name in list(unknown)[:MAX_SUGGESTIONS]}
     return {
-        each: similar.get((each.folder, each.name), match) if match is UNKNOWN else match
-        for each, match in matches.items()
+        each: searched.get(_get_name(each), match) if match is UNKNOWN else match for each, match in matches.items()
     }
+
+
+def _get_name(reference: ModelReference) -> tuple[str | None, str, bool]:
+    """Return what a search for other names depends on."""
+    return reference.folder, reference.name, reference.is_bare
+
+
+def _search(session: Session, team: TeamContext, reference: ModelReference) -> Match:
+    """Return what the team has for a reference whose folder has no file of its name."""
+    if reference.is_bare and (named := loading.find_by_stem(session, team, reference)):
+        return Match("present", named)
+    content = loading.find_similar(session, team, reference)
+    return UNKNOWN if content is None else Match("similar", content, content.name)
 
 
 def _decide_for_machines(session: Session, team: TeamContext, required: Matches) -> list[MachineReadiness]:
