@@ -8,8 +8,8 @@ import modelyard
 SERVER = Path(modelyard.__path__[0]) / "server"
 COLLECTIONS = SERVER / "collections"
 HOME = COLLECTIONS / "due_machines.py"
-# The first two change nothing for machines; the last one, of a job, leaves them to the job for due machines.
-PLAIN_WRITERS = {"create_collection", "stop_rollout", "advance_rollout"}
+# These change no subscription; the last one, of a job, leaves machines to the job for due machines.
+PLAIN_WRITERS = {"create_collection", "delete_model", "stop_rollout", "advance_rollout"}
 
 
 def list_plain_writers(source: str) -> set[str]:

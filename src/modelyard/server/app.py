@@ -79,7 +79,14 @@ DESCRIPTION = "The self-hosted model registry for ComfyUI teams. Errors are RFC 
 # Routes are matched one after the other: first those of machines, which send most requests, then those of models.
 API_ROUTERS = (
     *(agents.router, models.router, versions.router, previews.router, batches.router, uploads.router),
-    *(workflows.router, collections.router, rollouts.router, imports.router, source_checks.router),
+    *(
+        workflows.router,
+        collections.model_router,
+        collections.router,
+        rollouts.router,
+        imports.router,
+        source_checks.router,
+    ),
     *(source_tokens.router, webhooks.router, trusted_files.router, conversions.router, invitations.router),
     *(teams.team_router, teams.member_router, audit.router, pairing.router, credentials.router, accounts.router),
 )

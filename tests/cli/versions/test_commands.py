@@ -86,6 +86,18 @@ def test_version_rm_prints_restore_command_that_restores_it(pushed: Command) -> 
     assert list_versions(pushed) == [(2, "current"), (1, "replaced")]
 
 
+def test_rm_of_pinned_content_names_the_collection_and_needs_force_for_the_model(pushed: Command) -> None:
+    assert pushed("collection", "create", "Winter", "ink@1").code == 0
+    assert pushed("collection", "pin", "Winter").code == 0
+    assert pushed("collection", "subscribe", "Winter", "--label", "gpu24").code == 0
+    removed = pushed("version", "rm", "ink", 1)
+    assert (removed.code, "The collection 'Winter' pins version 1." in removed.err) == (0, True)
+    refused = pushed("rm", "ink", "--yes")
+    assert (refused.code, "'Winter'" in refused.err) == (4, True)
+    assert "modelyard rm ink --yes --force\n" in refused.err
+    assert pushed("rm", "ink", "--yes", "--force").code == 0
+
+
 def test_version_rm_current_version_exits_4_with_rollback_command(pushed: Command) -> None:
     ran = pushed("version", "rm", "ink", 2)
     assert ran.code == 4

@@ -36,6 +36,7 @@ export type ProblemCode =
   | 'version_conflict'
   | 'trust_not_allowed'
   | 'version_in_use'
+  | 'model_pinned'
   | 'collection_name_taken'
   | 'collection_limit_reached'
   | 'webhook_limit_reached'

@@ -314,11 +314,19 @@ def _set_status(terminal: Terminal, names: list[str], status: str, verb: str) ->
     change_each(terminal, found, lambda registry, model: registry.update_model(model.id, change), f"{verb} {{}}".format)
 
 
-def rm(context: typer.Context, models: ModelNames, yes: Yes = False) -> None:
+def rm(
+    context: typer.Context,
+    models: ModelNames,
+    yes: Yes = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Remove models that machines hold by a pinned collection, too.")
+    ] = False,
+) -> None:
     """Move models to the trash. They leave lists and machines at once, and can be restored for a while.
 
     Says which collections have them. Asks before it removes more than one model, or at a terminal one that is in a
-    collection; a script passes --yes.
+    collection; a script passes --yes. A model of a pinned collection to which machines are subscribed is removed only
+    with --force.
 
     Example: modelyard rm ink sketch --yes
     """
@@ -332,7 +340,7 @@ def rm(context: typer.Context, models: ModelNames, yes: Yes = False) -> None:
     change_each(
         terminal,
         found,
-        lambda registry, model: registry.delete_model(model.id),
+        lambda registry, model: registry.delete_model(model.id, force=force),
         "Removed {}".format,
         partial(_note_restore, terminal),
     )

@@ -210,6 +210,8 @@ def note(
 def rm(context: typer.Context, model: ModelName, number: VersionNumber) -> None:
     """Move a version to the trash. The current version cannot be removed.
 
+    Says which pinned collections have it.
+
     Example: modelyard version rm ink 2
     """
     terminal = terminal_of(context)
@@ -220,6 +222,20 @@ def rm(context: typer.Context, model: ModelName, number: VersionNumber) -> None:
         "The registry keeps removed versions for 7 days, unless its operator has set another time. To restore it:"
     )
     terminal.output.note("  " + terminal.format_command("version", "restore", shorten_path(removed.model_path), number))
+    _note_pins(terminal, removed, number)
+
+
+def _note_pins(terminal: Terminal, model: Model, number: int) -> None:
+    """Print on standard error which pinned collections have this version, which is in the trash now."""
+    from modelyard.client.collections import list_collections_with
+
+    uses = terminal.call_registry(lambda registry: list_collections_with(registry, model.id))
+    for use in uses:
+        if use.is_pinned and any(each.model_version == number for each in use.version_list):
+            terminal.output.note(
+                f"The collection '{use.name}' pins version {number}. Subscribed machines that have it keep it, and"
+                " others do not get it until it is restored."
+            )
 
 
 @version.command()

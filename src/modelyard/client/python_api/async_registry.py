@@ -206,9 +206,13 @@ class AsyncRegistry:
         await self.api.set_preview(found.id, found.version, content)
         return await find_model_version(self.api, model)
 
-    async def delete(self, model: str) -> None:
-        """Move a model to the trash."""
-        await self.api.delete_model((await find_model(self.api, model)).id)
+    async def delete(self, model: str, *, force: bool = False) -> None:
+        """Move a model to the trash; with ``force`` even if machines hold it by a pinned collection.
+
+        Raises:
+            ModelPinned: without ``force``, if they do.
+        """
+        await self.api.delete_model((await find_model(self.api, model)).id, force=force)
 
     async def restore(self, model: str) -> Model:
         """Restore a model from the trash, and return it."""

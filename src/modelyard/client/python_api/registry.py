@@ -207,16 +207,19 @@ class Registry:
         """
         return self._run(lambda registry: registry.set_preview(model, picture))
 
-    def delete(self, model: str) -> None:
-        """Move a model to the trash.
+    def delete(self, model: str, *, force: bool = False) -> None:
+        """Move a model to the trash; with ``force`` even if machines hold it by a pinned collection.
 
         Example:
             >>> with Registry() as registry:
             ...     registry.delete("ink")
             ...     print(registry.restore("ink").model_path)
             models/loras/ink.safetensors
+
+        Raises:
+            ModelPinned: without ``force``, if they do.
         """
-        self._run(lambda registry: registry.delete(model))
+        self._run(lambda registry: registry.delete(model, force=force))
 
     def restore(self, model: str) -> Model:
         """Restore a model from the trash, and return it."""

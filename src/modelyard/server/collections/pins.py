@@ -1,16 +1,21 @@
-"""What pinned collections keep from being purged."""
+"""What pinned collections keep from being purged, and from being deleted without force."""
 
 from collections.abc import Collection
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, exists, select
 from sqlalchemy.orm import Session
 
-from modelyard.server.collections.tables import CollectionEntryRow, CollectionRow
+from modelyard.server.collections.tables import CollectionEntryRow, CollectionRow, SubscriptionRow
 from modelyard.server.database.search import join_left_to_right
 from modelyard.server.database.session import get_table
+from modelyard.server.models import operations as models
 from modelyard.server.models.tables import ModelRow, ModelVersionRow
+from modelyard.server.teams.context import TeamContext
+from modelyard.wire import problems
 
+# So many collections are named in a refusal.
+_MAX_NAMED = 10
 _collections, _entries = get_table(CollectionRow), get_table(CollectionEntryRow)
 # Read from the pinned collections: a model is in as many entries as each of its collections has versions.
 _pinned_entries = (
@@ -50,3 +55,28 @@ def list_pinned_versions(session: Session, team_id: UUID, model_ids: Collection[
     # Many collections may pin the same version.
     query = query.distinct()
     return {(row.model_id, row.model_version) for row in session.execute(query)}
+
+
+def delete_model(session: Session, team: TeamContext, model_id: UUID, if_match: str | None, *, force: bool) -> None:
+    """Move a model to the trash; see ``models.operations.delete_model``, whose checks come first.
+
+    Raises:
+        ModelPinned: without ``force``, if machines are subscribed to a pinned collection that has it.
+    """
+    models.delete_model(session, team, model_id, if_match)
+    names = [] if force else _list_pinning_collections(session, team.team_id, model_id)
+    if names:
+        listed = ", ".join(f"'{name}'" for name in names)
+        raise problems.ModelPinned(
+            f"Machines that are subscribed to {listed} hold the model, since its versions are pinned there. They would"
+            " lose it. Make a version of the collection without it first, or delete it with force.",
+            collections=names,
+        )
+
+
+def _list_pinning_collections(session: Session, team_id: UUID, model_id: UUID) -> list[str]:
+    """Return the names of pinned collections with subscriptions that have a model, by name, the first ones."""
+    is_subscribed = exists().where(SubscriptionRow.collection_id == _collections.c.id)
+    query = _pinned_entries.with_only_columns(_collections.c.name, _collections.c.name_key).distinct()
+    query = query.where(_collections.c.team_id == team_id, _entries.c.model_id == model_id, is_subscribed)
+    return [row.name for row in session.execute(query.order_by(_collections.c.name_key).limit(_MAX_NAMED))]

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Path, Query, Response, status
 
-from modelyard.server.collections import changes, deletion, operations, subscriptions, uses, versions
+from modelyard.server.collections import changes, deletion, operations, pins, subscriptions, uses, versions
 from modelyard.server.collections.due_machines import writing_changes
 from modelyard.server.collections.lookup import parse_collection_id
 from modelyard.server.database.session import Db
@@ -13,6 +13,7 @@ from modelyard.server.http.paging import PageParams
 from modelyard.server.http.params import PathId
 from modelyard.server.http.problems import answers
 from modelyard.server.models.operations import parse_model_id
+from modelyard.server.models.routes import IfMatch
 from modelyard.server.teams.context import ACCESS_PROBLEMS, TeamContext, require_permission
 from modelyard.server.teams.permissions import Operation
 from modelyard.wire import problems
@@ -34,9 +35,11 @@ from modelyard.wire.schemas import Created, Updated
 from modelyard.wire.versions import MAX_VERSION
 
 router = ApiRouter("collections")
+model_router = ApiRouter("models", prefix="/models")
 
 Reading = Annotated[TeamContext, require_permission(Operation.COLLECTIONS_READ)]
 Editing = Annotated[TeamContext, require_permission(Operation.COLLECTIONS_EDIT)]
+EditingModels = Annotated[TeamContext, require_permission(Operation.MODELS_EDIT)]
 Subscribing = Annotated[TeamContext, require_permission(Operation.COLLECTIONS_SUBSCRIBE)]
 # A string for the framework, so that a malformed number is answered as a missing version.
 PathVersion = Annotated[
@@ -52,6 +55,27 @@ Since = Annotated[
     ),
 ]
 FIND_PROBLEMS = (*ACCESS_PROBLEMS, problems.CollectionNotFound)
+
+
+@model_router.delete(
+    "/{model_id}",
+    status_code=status.HTTP_204_NO_CONTENT,
+    responses=answers(
+        *ACCESS_PROBLEMS, problems.ModelNotFound, problems.RecordStale, problems.ModelPinned, problems.InvalidRequest
+    ),
+)
+def delete_model(
+    model_id: PathId,
+    team: EditingModels,
+    database: Db,
+    if_match: IfMatch = None,
+    force: Annotated[
+        bool, Query(description="Delete it even if machines hold it by a pinned collection.", examples=[True])
+    ] = False,
+) -> None:
+    """Move a model to the trash, from which it can be restored."""
+    with database.writing(team.team_id) as session:
+        pins.delete_model(session, team, parse_model_id(model_id), if_match, force=force)
 
 
 @router.post(

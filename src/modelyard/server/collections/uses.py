@@ -74,4 +74,6 @@ def _load_versions(
 
 def _build_use(collection: CollectionRow, versions: list[VersionWithModel]) -> CollectionOfModel:
     """Return the API's representation of a collection that uses a model in these versions."""
-    return CollectionOfModel(id=collection.id, name=collection.name, version_list=versions)
+    return CollectionOfModel(
+        id=collection.id, name=collection.name, version_list=versions, is_pinned=collection.is_pinned
+    )

@@ -222,17 +222,6 @@ def update_model(
     return Updated(id=model.id)
 
 
-@router.delete(
-    "/{model_id}",
-    status_code=status.HTTP_204_NO_CONTENT,
-    responses=answers(*ACCESS_PROBLEMS, problems.ModelNotFound, problems.RecordStale),
-)
-def delete_model(model_id: PathId, team: Editing, database: Db, if_match: IfMatch = None) -> None:
-    """Move a model to the trash, from which it can be restored."""
-    with database.writing(team.team_id) as session:
-        operations.delete_model(session, team, operations.parse_model_id(model_id), if_match)
-
-
 @router.post(
     "/{model_id}/restore", responses=answers(*ACCESS_PROBLEMS, problems.ModelNotFound, problems.ModelPathTaken)
 )

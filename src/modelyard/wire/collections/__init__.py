@@ -211,6 +211,11 @@ class CollectionOfModel(Schema):
         description="These versions, newest first; older ones that no machine gets are left out.",
         examples=[_EXAMPLE_USES],
     )
+    is_pinned: bool = Field(
+        default=False,
+        description="Whether it is pinned, so that subscribed machines hold these versions of the model.",
+        examples=[True],
+    )
 
 
 class CollectionOfModelList(Schema):

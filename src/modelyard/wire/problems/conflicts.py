@@ -51,6 +51,12 @@ class VersionInUse(Problem):
     status, slug, title = 409, "version-in-use", "The version is in use"
 
 
+class ModelPinned(Problem):
+    """Machines hold the model by a pinned collection, and would lose it. Fact: ``collections``, names of up to 10."""
+
+    status, slug, title = 409, "model-pinned", "A pinned collection has this model"
+
+
 class CollectionNameTaken(Problem):
     """Another collection of the team has this name; case and outer spaces do not matter. Fact: ``collection_id``."""
 

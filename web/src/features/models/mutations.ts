@@ -31,14 +31,16 @@ export async function convert(model: Model): Promise<void> {
   )
 }
 
-export async function deleteModel(model: Model): Promise<Undo> {
-  await unwrap(api.DELETE('/api/v1/models/{model_id}', { params: { path: { model_id: model.id } } }))
+/** Move a model to the trash; only with `force` if machines hold it by a pinned collection. */
+export async function deleteModel(model: Model, force = false): Promise<Undo> {
+  const query = force ? { force } : {}
+  await unwrap(api.DELETE('/api/v1/models/{model_id}', { params: { path: { model_id: model.id }, query } }))
   return () => restoreModel(model)
 }
 
 export async function restoreModel(model: Model): Promise<Undo> {
   await unwrap(api.POST('/api/v1/models/{model_id}/restore', { params: { path: { model_id: model.id } } }))
-  return () => deleteModel(model)
+  return () => deleteModel(model, true)
 }
 
 /** Enable or disable a model; undo restores the previous status. */

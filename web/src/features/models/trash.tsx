@@ -19,13 +19,13 @@ export async function restoreWithUndo(model: Model, openModel: (id: string) => v
   removeFromLists(new Set([model.id]))
   void refreshLists()
   notifyWithUndo(`“${model.display_name}” was restored.`, async () => {
-    await deleteModel(model)
+    await deleteModel(model, true)
     await refreshLists()
   })
 }
 
-export async function deleteWithUndo(model: Model): Promise<void> {
-  await deleteModel(model)
+export async function deleteWithUndo(model: Model, force: boolean): Promise<void> {
+  await deleteModel(model, force)
   removeFromLists(new Set([model.id]))
   void refreshLists()
   notifyWithUndo(`“${model.display_name}” was moved to the trash.`, async () => {

@@ -147,6 +147,13 @@ _MODELS: Table = {
             "Make yours the next one: {again}",
         ),
     ),
+    problems.ModelPinned: (
+        REFUSED,
+        (
+            "See which models a collection has: modelyard collection show NAME",
+            "Remove it nevertheless: {again:--force}",
+        ),
+    ),
     problems.VersionInUse: (
         REFUSED,
         (

@@ -50,8 +50,14 @@ class ModelCalls(ChannelCalls):
         call = Call("PUT", build_path("models", model_id), change, repeatable=True, if_match=if_match)
         return await self._channel.request(Updated, call)
 
-    async def delete_model(self, model_id: UUID) -> None:
-        await self._channel.send(Call("DELETE", build_path("models", model_id)))
+    async def delete_model(self, model_id: UUID, *, force: bool = False) -> None:
+        """Move a model to the trash; with ``force`` even if machines hold it by a pinned collection.
+
+        Raises:
+            ModelPinned: without ``force``, if they do.
+        """
+        query = {"force": "true"} if force else {}
+        await self._channel.send(Call("DELETE", build_path("models", model_id), query=query))
 
     async def restore_model(self, model_id: UUID) -> None:
         await self._channel.send(Call("POST", build_path("models", model_id, "restore")))

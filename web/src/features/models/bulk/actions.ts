@@ -34,7 +34,7 @@ export const BULK_ACTIONS = {
     leavesList: false,
     run: (model) => setStatus(model, 'disabled'),
   },
-  remove: { progressLabel: 'Deleting', pastTense: 'deleted', leavesList: true, run: deleteModel },
+  remove: { progressLabel: 'Deleting', pastTense: 'deleted', leavesList: true, run: (model) => deleteModel(model) },
   restore: { progressLabel: 'Restoring', pastTense: 'restored', leavesList: true, run: restoreModel },
   words: { progressLabel: 'Changing', pastTense: 'changed', leavesList: false, run: async () => async () => undefined },
 } satisfies Record<string, BulkAction>

@@ -21,15 +21,15 @@ export function useDeleteModel(model: Model, onDeleted?: () => void): { remove: 
   const [isOpen, setOpen] = useState(false)
   const [isBusy, setBusy] = useState(false)
   useDrawerDialog(isOpen)
-  const deleteNow = async () => {
+  const deleteNow = async (force: boolean) => {
     setBusy(true)
-    await deleteWithUndo(model).then(onDeleted, notifyError)
+    await deleteWithUndo(model, force).then(onDeleted, notifyError)
     setBusy(false)
     setOpen(false)
   }
   const ask = async () => {
     const used = may('collections_read') ? await readCollectionsOfModel(model.id) : []
-    if (used.length === 0) return deleteNow()
+    if (used.length === 0) return deleteNow(false)
     setUses(used)
     setOpen(true)
   }
@@ -39,7 +39,7 @@ export function useDeleteModel(model: Model, onDeleted?: () => void): { remove: 
       verb="Delete model"
       isOpen={isOpen}
       isBusy={isBusy}
-      onConfirm={() => void deleteNow()}
+      onConfirm={() => void deleteNow(true)}
       onClose={() => setOpen(false)}
     >
       <Uses uses={uses} />
@@ -65,6 +65,9 @@ function Uses({ uses }: { uses: CollectionOfModel[] }) {
           Subscribed machines get an older version that has it:{' '}
           <bdi>{formatNames(older, (use) => `“${use.name}” (${describeOldVersions(use)})`)}</bdi>.{' '}
         </>
+      )}
+      {uses.some(({ version_list }) => version_list.some(({ is_on_machines }) => is_on_machines)) && (
+        <>Subscribed machines lose the model. </>
       )}
     </>
   )
