@@ -65,7 +65,7 @@ for (const [version, shown] of [
 test('a workflow gives the models that its required names load, each once at its version', { tag: '@core' }, () => {
   const build = (facts: Partial<WorkflowReference>): WorkflowReference => {
     const node = { node_id: '1', node_type: 'LoraLoader', input: 'lora_name', folder: 'loras', name: 'ink.safetensors' }
-    const found = { state: 'present', model_id: 'ink', version: 3, suggestion: null } as const
+    const found = { state: 'present', model_id: 'ink', version: 3, suggestion: null, reason: null } as const
     return { ...node, hash: null, url: null, is_required: true, ...found, ...facts }
   }
   const reference_list = [

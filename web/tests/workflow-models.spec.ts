@@ -7,7 +7,7 @@ import { describeReadiness } from '../src/features/workflows/readiness'
 
 function buildReference(facts: Partial<WorkflowReference>): WorkflowReference {
   const node = { node_id: '1', node_type: 'LoraLoader', input: 'lora_name', folder: 'loras', name: 'ink.safetensors' }
-  const found = { state: 'present', model_id: null, version: null, suggestion: null } as const
+  const found = { state: 'present', model_id: null, version: null, suggestion: null, reason: null } as const
   return { ...node, hash: null, url: null, is_required: true, ...found, ...facts }
 }
 

@@ -48,6 +48,9 @@ class WorkflowReference(Schema):
     suggestion: str | None = Field(
         description="What the node would have to name instead to load a file that the team has.", examples=[None]
     )
+    reason: str | None = Field(
+        default=None, description="Why no model of the registry can have this name; null if one can.", examples=[None]
+    )
 
 
 class MachineReadiness(Schema):

@@ -111,6 +111,24 @@ def test_read_name_that_its_node_finds_in_any_subfolder_is_bare(
     assert [each.is_bare for each in read_api(class_type, **inputs)] == [is_bare]
 
 
+def test_read_value_of_a_core_loader_without_extension_is_a_model() -> None:
+    assert summarize(read_api("CheckpointLoaderSimple", ckpt_name="base")) == [("checkpoints", "base", True)]
+    assert summarize(read_ui("DualCLIPLoader", "a", "b", "flux")) == [
+        ("text_encoders", "a", True),
+        ("text_encoders", "b", True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("class_type", "name", "value"),
+    [("VAELoader", "vae_name", "taesd"), ("TrainLoraNode", "existing_lora", "[None]")],
+)
+def test_read_choice_of_a_core_loader_that_is_no_file_returns_no_reference(
+    class_type: str, name: str, value: str
+) -> None:
+    assert read_api(class_type, **{name: value}) == []
+
+
 def test_read_unknown_list_reports_files_in_it_without_folder() -> None:
     value = [{"file": "a.safetensors", "weight": 1}, ["b.gguf", "c.png"]]
     assert summarize(read_api("New", stack=value)) == [(None, "a.safetensors", True), (None, "b.gguf", True)]

@@ -90,6 +90,19 @@ def test_check_of_names_that_the_team_lacks_are_unknown(team: ApiCaller) -> None
     names = ["../../etc/passwd", "other.safetensors", "zz.safetensors", "a\u0000b.safetensors", "\ud800.safetensors"]
     found = states(check(team, {str(number): lora_node(name) for number, name in enumerate(names)}))
     assert set(found.values()) == {"unknown"}
+    assert len(found) == len(names)
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "../other.safetensors", "/other.safetensors", "x" * 2_000])
+def test_check_name_that_no_model_can_have_is_unknown_with_the_reason(team: ApiCaller, name: str) -> None:
+    [found] = check(team, {"1": checkpoint_node(name)}).json()["reference_list"]
+    assert (found["state"], found["name"], found["is_required"]) == ("unknown", name[:1_000], True)
+    assert found["reason"] is not None
+
+
+def test_check_name_that_a_model_can_have_has_no_reason(team: ApiCaller) -> None:
+    [found] = check(team, {"1": checkpoint_node("other.safetensors")}).json()["reference_list"]
+    assert (found["state"], found["reason"]) == ("unknown", None)
 
 
 @pytest.mark.parametrize(

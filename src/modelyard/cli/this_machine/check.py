@@ -215,7 +215,7 @@ def _summarize(checked: CheckedFile, count: int) -> str:
 def _build_row(reference: WorkflowReference) -> tuple[str, ...]:
     """Return the cells of a reference: its state, and what to do about it."""
     note = reference.suggestion and f"the team has {reference.suggestion}"
-    notes = [note or "", reference.url or "" if reference.state == "unknown" else ""]
+    notes = [note or "", reference.reason or "", reference.url or "" if reference.state == "unknown" else ""]
     optional = [] if reference.is_required else ["not required"]
     shown = ", ".join(text for text in (*notes, *optional) if text)
     return _STATES[reference.state], reference.folder or "unknown", reference.name, shown

@@ -15,7 +15,13 @@ from modelyard.wire.formats import find_format
 
 MAX_NAME_LENGTH = 1_000
 # Values of loaders that load no file, in lower case.
-_NO_MODEL = frozenset({"", "none", "baked vae", "(use same)", "pixel_space", "undefined", "null", "auto", "disabled"})
+_NO_MODEL = frozenset(
+    {
+        *("", "none", "[none]", "baked vae", "(use same)", "pixel_space", "undefined", "null", "auto", "disabled"),
+        # VAELoader finds the parts of these by itself.
+        *("taesd", "taesdxl", "taesd3", "taef1", "taef2"),
+    }
+)
 _UNKNOWN = Loader()
 _unprintable = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
@@ -35,7 +41,7 @@ def list_references(node: Node, table: LoaderTable, declared: DeclaredModels) ->
     """Yield the models that a node names, each once for an input. ``declared`` are those of the whole workflow."""
     seen: set[tuple[str, str | None, str]] = set()
     for found in _find_different_names(node, table.find(node.type) or _UNKNOWN):
-        if 0 < len(found.name) <= MAX_NAME_LENGTH:
+        if found.name:
             reference = _build_reference(node, found, declared)
             key = reference.input, reference.folder, reference.name
             if key not in seen:
@@ -66,7 +72,7 @@ def _build_reference(node: Node, found: _Found, declared: DeclaredModels) -> Mod
         node_type=clean_text(node.type),
         input=clean_text(found.input),
         folder=next(iter([*folders, *found.folders]), None),
-        name=clean_text(found.name),
+        name=clean_text(found.name[:MAX_NAME_LENGTH]),
         hash=entry.hash if entry else None,
         url=entry.url if entry else None,
         is_required=node.is_active and found.is_used,

@@ -107,13 +107,14 @@ def parse_loaders(text: str) -> LoaderTable:
         LoadersInvalid: it is no TOML, or an entry has another form.
     """
     try:
-        entries = tomllib.loads(text).get("loader", [])
+        document = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise LoadersInvalid(f"The table of loaders is not valid TOML: {error}") from None
+    entries, all_bare = document.get("loader", []), document.get("all_bare") is True
     by_type: dict[str, Loader] = {}
     for number, entry in enumerate(entries if isinstance(entries, list) else [None], start=1):
         try:
-            loader = _parse_loader(entry)
+            loader = _parse_loader(entry, takes_bare_names=all_bare)
             by_type |= dict.fromkeys(_parse_names(entry["nodes"]), loader)
         except (AttributeError, TypeError, ValueError, KeyError):
             raise LoadersInvalid(
@@ -122,7 +123,7 @@ def parse_loaders(text: str) -> LoaderTable:
     return LoaderTable(by_type)
 
 
-def _parse_loader(entry: dict[str, Any]) -> Loader:
+def _parse_loader(entry: dict[str, Any], *, takes_bare_names: bool) -> Loader:
     """Return the loader of an entry; raise a built-in exception if it has another form."""
     prefixes = {
         prefix: get_folder_key(_parse_text(folder)) for prefix, folder in dict(entry.get("prefixes", {})).items()
@@ -141,7 +142,7 @@ def _parse_loader(entry: dict[str, Any]) -> Loader:
         ),
         count_input=None if count is None else _parse_text(count),
         switch_input=None if switch is None else _parse_text(switch),
-        takes_bare_names=entry.get("bare") is True or entry.get("stem") is True,
+        takes_bare_names=takes_bare_names or entry.get("bare") is True or entry.get("stem") is True,
         finds_by_stem=entry.get("stem") is True,
         loads_tags=entry.get("tags") is True,
     )

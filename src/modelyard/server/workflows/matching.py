@@ -6,7 +6,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from modelyard.comfyui.workflows.references import ModelReference
-from modelyard.wire.paths import build_path_key
+from modelyard.wire.paths import ModelPathInvalid, build_path_key, parse_model_path
 from modelyard.wire.workflows import ReferenceState
 
 # ComfyUI's folder keys that read more than the folder of their name (folder_paths.py).
@@ -69,6 +69,18 @@ def _list_extensions(reference: ModelReference) -> tuple[str, ...]:
     if reference.is_bare:
         return _LORA_EXTENSIONS
     return _EMBEDDING_EXTENSIONS if reference.folder == "embeddings" else ("",)
+
+
+def explain_impossible_name(reference: ModelReference) -> str | None:
+    """Return why no model can have the path that a reference names; None if one can."""
+    name = normalize_name(reference.name)
+    extension = next(iter(_list_extensions(reference)))
+    folder = reference.folder or "loras"
+    try:
+        parse_model_path(folder, f"{folder}/{name}{extension}")
+    except ModelPathInvalid as invalid:
+        return str(invalid)
+    return None
 
 
 def normalize_name(name: str) -> str:

@@ -9,7 +9,7 @@ from modelyard.comfyui.workflows.rewriting import Slash, build_replacements
 from modelyard.server.teams.context import TeamContext
 from modelyard.server.workflows import loading
 from modelyard.server.workflows.loaders import add_folders
-from modelyard.server.workflows.matching import UNKNOWN, Match, match_reference
+from modelyard.server.workflows.matching import UNKNOWN, Match, explain_impossible_name, match_reference
 from modelyard.server.workflows.readiness import build_unable, decide_readiness, describe_absent_files
 from modelyard.wire.workflows import MAX_SUGGESTIONS, MachineReadiness, WorkflowCheck, WorkflowReference
 
@@ -98,4 +98,5 @@ def _build_reference(reference: ModelReference, match: Match) -> WorkflowReferen
         model_id=content.model_id if content else None,
         version=content.version if content else None,
         suggestion=match.suggestion,
+        reason=explain_impossible_name(reference) if match is UNKNOWN else None,
     )

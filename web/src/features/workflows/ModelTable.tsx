@@ -125,6 +125,7 @@ function NoteCell({ model, onImport }: { model: NamedModel; onImport: Import }) 
       </CopyRow>,
     )
   }
+  if (model.reason) lines.push(<span key="reason">{model.reason}</span>)
   // Text only: the workflow may give any address.
   if (url && state === 'unknown') {
     lines.push(

@@ -9,6 +9,8 @@ export interface NamedModel {
   state: ReferenceState
   modelId: string | null
   suggestion: string | null
+  /** Why no model can have this name. */
+  reason: string | null
   url: string | null
   isRequired: boolean
   /** `LoraLoader #12` for each node that names it. */
@@ -55,6 +57,7 @@ function mergeReferences(references: WorkflowReference[]): NamedModel {
     state: first.state,
     modelId: first.model_id,
     suggestion: first.suggestion,
+    reason: first.reason,
     url: references.find(({ url }) => url !== null)?.url ?? null,
     isRequired: required.length > 0,
     nodes: [...new Set(references.map(({ node_type, node_id }) => `${node_type} #${node_id}`))],
