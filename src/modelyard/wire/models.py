@@ -226,10 +226,13 @@ class SourceCheck(Schema):
 
 
 class HubFile(Schema):
-    """A file of a repository at the registry's Hugging Face endpoint."""
+    """A file of a repository at the registry's Hugging Face endpoint, or a repository that is a folder."""
 
     repository: str = Field(description="The repository's id.", examples=["team/loras__ink.safetensors"])
-    path: str = Field(description="The path of the file in it.", examples=["ink.safetensors"])
+    path: str = Field(
+        description="The path of the file in it; empty for a folder, whose files are in it at their own paths.",
+        examples=["ink.safetensors"],
+    )
 
 
 class Model(Schema):
@@ -357,7 +360,7 @@ class Model(Schema):
     hub_file: HubFile | None = Field(
         default=None,
         description="Where the Hugging Face endpoint `/hf` has the current version: the file that it was imported "
-        "from if `main` has it there, else one in the namespace `team`. Null if it has not, for folders, and in lists.",
+        "from if `main` has it there, else one in the namespace `team`. Null if it has not, and in lists.",
         examples=[{"repository": "team/loras__ink.safetensors", "path": "ink.safetensors"}],
     )
     metadata: dict[str, Any] = Field(

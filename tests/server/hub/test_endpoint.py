@@ -7,7 +7,6 @@ import httpx2
 import pytest
 
 from tests.server.harness import ApiCaller, Harness, hash_of, make_model_file
-from tests.server.models.folders.folder_push import make_folder, register
 
 PATH = "loras/ink.safetensors"
 NAME = "team/loras__ink.safetensors"
@@ -56,11 +55,6 @@ def test_record_of_model_names_its_repository_while_it_is_served(team: ApiCaller
     team.wait_until_verified(model_id)
     assert team.get(f"/models/{model_id}").json()["hub_file"] == {"repository": NAME, "path": "ink.safetensors"}
     team.put(f"/models/{model_id}", model_status="disabled")
-    assert team.get(f"/models/{model_id}").json()["hub_file"] is None
-
-
-def test_record_of_folder_names_no_repository(team: ApiCaller) -> None:
-    model_id = register(team, make_folder())
     assert team.get(f"/models/{model_id}").json()["hub_file"] is None
 
 

@@ -137,7 +137,10 @@ def _format_details(model: Model, hashes: ModelHashes | None = None, *, all_tags
         ("tags", ", ".join(model.tags)),
         ("source", model.source_url or ""),
         ("converted from", _describe_origin(model)),
-        ("hugging face", "" if model.hub_file is None else f"{model.hub_file.repository} {model.hub_file.path}"),
+        (
+            "hugging face",
+            "" if model.hub_file is None else f"{model.hub_file.repository} {model.hub_file.path}".rstrip(),
+        ),
         ("labels", ", ".join(model.required_labels)),
         ("machines", _describe_machines(model)),
         *(

@@ -11,11 +11,11 @@ from sqlalchemy import Row, Select, select
 from sqlalchemy.orm import Session
 
 from modelyard.server.hub.addresses import MAIN
-from modelyard.server.hub.revisions import build_revision
+from modelyard.server.hub.revisions import build_revision, get_folder_revision
 from modelyard.server.models.repositories.names import NAMESPACE, build_repository_name, parse_repository_name
 from modelyard.server.models.repositories.operations import CONTENT, SERVED, has_repository, select_imported_files
 from modelyard.server.models.repositories.tables import ImportedFileRow
-from modelyard.server.models.tables import ModelRow, ModelVersionRow
+from modelyard.server.models.tables import FolderFileRow, ModelRow, ModelVersionRow
 from modelyard.server.teams.context import TeamContext
 from modelyard.wire import problems
 
@@ -27,7 +27,8 @@ _commit = re.compile(r"[0-9a-f]{40}")
 class RepositoryFile:
     """A file of a repository, and the version of a model that has its content; ``sha256`` is hex.
 
-    ``model_id`` is None for a file that Hugging Face has, and the registry perhaps not.
+    ``model_id`` is None for a file that Hugging Face has, and the registry perhaps not. ``position`` is that of a file
+    of a folder in its manifest, None for a model of one file.
     """
 
     path: str
@@ -35,6 +36,7 @@ class RepositoryFile:
     sha256: str
     model_id: UUID | None = None
     version: int = 0
+    position: int | None = None
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def find_repository(
     """Return a repository with the files whose content is verified and whose models are enabled.
 
     ``main`` is the current version of a model; of an imported repository, the file that was imported last of each path.
-    With ``path``, other files of a commit may be left out.
+    With ``path``, other files may be left out.
 
     Raises:
         RepositoryNotFound: the team has no such repository, or nothing of it that can be downloaded.
@@ -80,7 +82,7 @@ def find_repository(
         raise _build_not_found()
     namespace, _, name = repository_id.rpartition("/")
     if namespace.lower() == NAMESPACE:
-        found = _find_model_repository(session, _get_model(session, team, name), revision)
+        found = _find_model_repository(session, _get_model(session, team, name), revision, path)
     else:
         found = _find_imported_repository(session, team, repository_id, revision, path)
     if found is None:
@@ -118,18 +120,44 @@ def _get_model(session: Session, team: TeamContext, name: str) -> ModelRow:
     return model
 
 
-def _find_model_repository(session: Session, model: ModelRow, revision: str) -> Repository | None:
-    """Return the repository of a model at its newest verified version of a revision; ``main`` is the current one."""
+def _find_model_repository(session: Session, model: ModelRow, revision: str, path: str | None) -> Repository | None:
+    """Return the repository of a model at its newest verified version of a revision; ``main`` is the current one.
+
+    With ``path``, other files of a folder are left out.
+    """
     query = select(*CONTENT, ModelVersionRow.created_at).where(ModelVersionRow.model_id == model.id, *SERVED)
     if revision == MAIN:
         query = query.where(ModelVersionRow.number == model.current_version)
     repository_id = f"{NAMESPACE}/{build_repository_name(model.model_path, model.id)}"
-    path = model.model_path.rpartition("/")[2]
+    name = model.model_path.rpartition("/")[2]
     for row in session.execute(query.order_by(ModelVersionRow.number.desc())):
-        file = _build_file(path, row)
-        if revision in (MAIN, own := build_revision([file])):
-            return Repository(repository_id, own, row.created_at, [file])
+        file = _build_file(name, row)
+        own = get_folder_revision(row.file_hash) if model.is_folder else build_revision([file])
+        if revision in (MAIN, own):
+            files = _list_folder_files(session, row, path) if model.is_folder else [file]
+            return Repository(repository_id, own, row.created_at, files)
     return None
+
+
+def _list_folder_files(session: Session, version: Row[*tuple[Any, ...]], path: str | None) -> list[RepositoryFile]:
+    """Return the files of a version of a folder, sorted by path; with ``path`` at most that one."""
+    if path is not None and "\0" in path:
+        return []  # PostgreSQL takes no text with a NUL, and no file has one
+    columns = (FolderFileRow.path, FolderFileRow.file_size, FolderFileRow.file_hash, FolderFileRow.position)
+    query = select(*columns).where(FolderFileRow.model_id == version.model_id, FolderFileRow.number == version.number)
+    if path is not None:
+        query = query.where(FolderFileRow.path == path)
+    return [
+        RepositoryFile(
+            path=row.path,
+            size=row.file_size,
+            sha256=row.file_hash.removeprefix("sha256:"),
+            model_id=version.model_id,
+            version=version.number,
+            position=row.position,
+        )
+        for row in session.execute(query.order_by(FolderFileRow.position))
+    ]
 
 
 def _find_imported_repository(

@@ -30,6 +30,11 @@ def build_revision(files: Iterable[ContentOfFile]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:40]
 
 
+def get_folder_revision(file_hash: str) -> str:
+    """Return the repository revision of a folder from the hash of its manifest, which is that list of its files."""
+    return file_hash.removeprefix("sha256:")[:40]
+
+
 def build_pointer(file: ContentOfFile) -> bytes:
     """Return the pointer file that Git LFS stores in place of a file."""
     return f"version https://git-lfs.github.com/spec/v1\noid sha256:{file.sha256}\nsize {file.size}\n".encode()

@@ -28,7 +28,7 @@ from modelyard.server.hub.pull_through import (
     may_import,
     pull_repository,
 )
-from modelyard.server.models.downloads import presign_download
+from modelyard.server.models.downloads import presign_download, presign_folder_file
 from modelyard.server.models.objects.checks import ObjectChecks
 from modelyard.server.storage.dependency import build_absolute_url
 from modelyard.server.teams.context import TeamContext, require_permission
@@ -201,7 +201,10 @@ def _respond_with_file(
     headers = _build_file_headers(repository, file)
     if public_url is None:
         return Response(headers=headers | {"Content-Length": str(file.size)}, media_type="application/octet-stream")
-    signed = presign_download(objects, team, file.model_id, file.version).request
+    if file.position is None:
+        signed = presign_download(objects, team, file.model_id, file.version).request
+    else:
+        signed = presign_folder_file(objects, team, file.model_id, file.version, file.position).request
     url = build_absolute_url(public_url, signed)
     return RedirectResponse(url, status.HTTP_307_TEMPORARY_REDIRECT, headers | {"Cache-Control": "no-store"})
 

@@ -144,6 +144,23 @@ def presign_files(
     return FilesPage(version.number, version.file_hash, presigned, meta)
 
 
+def presign_folder_file(
+    objects: ObjectChecks, team: TeamContext, model_id: UUID, number: int, position: int
+) -> DownloadableFile:
+    """Return the file at a position in the manifest of a verified folder version, with a presigned GET request.
+
+    Raises:
+        ModelNotFound, VersionNotFound, ModelNotVerified, ModelDamaged, StoreUnavailable: see ``presign_download``.
+    """
+    with objects.database.reading() as session:
+        model = find_readable_model(session, team, model_id)
+        version = get_readable_version(session, team, model, number)
+        _check_is_verified(model, version)
+        row = session.get_one(FolderFileRow, (model_id, number, position))
+        file = _StoredFile(row.path, session.get_one(BlobRow, row.blob_id))
+    return _check_and_presign(objects, model, version, file)
+
+
 def _find_version_number(page: Page, number: int | None) -> int | None:
     """Return the version of which the files are listed; None if neither the request nor its cursor has one.
 

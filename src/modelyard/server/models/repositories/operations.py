@@ -84,16 +84,15 @@ def list_models_of_file(
 
 
 def has_repository(model: ModelRow) -> bool:
-    """Return whether the endpoint has a repository for a model: for one file that may be used, not for folders."""
-    is_usable = model.deleted_at is None and model.model_status == "active" and model.current_version is not None
-    return is_usable and not model.is_folder
+    """Return whether the endpoint has a repository for a model: it may be used, and has a current version."""
+    return model.deleted_at is None and model.model_status == "active" and model.current_version is not None
 
 
 def find_hub_file(session: Session, model: ModelRow) -> HubFile | None:
     """Return where the Hugging Face endpoint has the current version of a model; None if it has not.
 
     That is the file that it was imported from last if `main` of that repository has this version, else the model's own
-    repository.
+    repository; of a folder with an empty path, since its files are in it at theirs.
     """
     if not has_repository(model) or model.verification != "verified":
         return None
@@ -105,7 +104,7 @@ def find_hub_file(session: Session, model: ModelRow) -> HubFile | None:
         if _is_at_main(session, model, key, path):
             return HubFile(repository=repository, path=path)
     repository = f"{NAMESPACE}/{build_repository_name(model.model_path, model.id)}"
-    return HubFile(repository=repository, path=model.model_path.rpartition("/")[2])
+    return HubFile(repository=repository, path="" if model.is_folder else model.model_path.rpartition("/")[2])
 
 
 def _is_at_main(session: Session, model: ModelRow, repository_key: str, path: str) -> bool:

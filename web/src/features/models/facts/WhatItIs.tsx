@@ -35,7 +35,7 @@ export function WhatItIs({ model }: { model: Model }) {
         <SourcedFact name="Licence" text={model.license} source={model.license_source} />
         {model.source_url && <SourceRow model={model} url={model.source_url} />}
         {model.hub_file && (
-          <Fact name="Hugging Face name" text={`${model.hub_file.repository} ${model.hub_file.path}`} />
+          <Fact name="Hugging Face name" text={`${model.hub_file.repository} ${model.hub_file.path}`.trimEnd()} />
         )}
         {model.tags.length > 0 && (
           <Row name="Tags">
