@@ -15,6 +15,12 @@ NO_HARNESSES: Document = {"standardEnvVars": [], "harnesses": {}}
 
 def build_info(repository: Repository, *, with_blobs: bool) -> Document:
     """Build the info of a repository, with sizes and hashes of its files if asked for."""
+    siblings = [_build_sibling(file, with_blobs=with_blobs) for file in repository.files]
+    return build_list_entry(repository) | {"siblings": siblings}
+
+
+def build_list_entry(repository: Repository) -> Document:
+    """Build the entry of a repository in a list: its info without files."""
     changed_at = _format_time(repository.changed_at)
     return {
         "_id": repository.revision[:24],
@@ -30,7 +36,6 @@ def build_info(repository: Repository, *, with_blobs: bool) -> Document:
         "downloads": 0,
         "likes": 0,
         "tags": [],
-        "siblings": [_build_sibling(file, with_blobs=with_blobs) for file in repository.files],
     }
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -128,15 +128,21 @@ def _find_model_repository(session: Session, model: ModelRow, revision: str, pat
     query = select(*CONTENT, ModelVersionRow.created_at).where(ModelVersionRow.model_id == model.id, *SERVED)
     if revision == MAIN:
         query = query.where(ModelVersionRow.number == model.current_version)
-    repository_id = f"{NAMESPACE}/{build_repository_name(model.model_path, model.id)}"
-    name = model.model_path.rpartition("/")[2]
     for row in session.execute(query.order_by(ModelVersionRow.number.desc())):
-        file = _build_file(name, row)
-        own = get_folder_revision(row.file_hash) if model.is_folder else build_revision([file])
-        if revision in (MAIN, own):
-            files = _list_folder_files(session, row, path) if model.is_folder else [file]
-            return Repository(repository_id, own, row.created_at, files)
+        repository = build_model_repository(model, row)
+        if revision in (MAIN, repository.revision):
+            files = _list_folder_files(session, row, path) if model.is_folder else repository.files
+            return replace(repository, files=files)
     return None
+
+
+def build_model_repository(model: ModelRow, version: Row[*tuple[Any, ...]]) -> Repository:
+    """Return the repository of a model at a version; of a folder, without its files."""
+    repository_id = f"{NAMESPACE}/{build_repository_name(model.model_path, model.id)}"
+    if model.is_folder:
+        return Repository(repository_id, get_folder_revision(version.file_hash), version.created_at, [])
+    files = [_build_file(model.model_path.rpartition("/")[2], version)]
+    return Repository(repository_id, build_revision(files), version.created_at, files)
 
 
 def _list_folder_files(session: Session, version: Row[*tuple[Any, ...]], path: str | None) -> list[RepositoryFile]:
@@ -173,19 +179,19 @@ def _find_imported_repository(
         at_commit = query.where(ImportedFileRow.repository_revision == revision)
         # PostgreSQL takes no text with a NUL, and no file has one.
         if path is not None and "\0" not in path:
-            found = _load_imported_repository(session, at_commit.where(ImportedFileRow.path == path))
+            found = load_imported_repository(session, at_commit.where(ImportedFileRow.path == path))
             if found is not None:
                 return found
-        found = _load_imported_repository(session, at_commit)
+        found = load_imported_repository(session, at_commit)
         if found is not None:
             return found
-    main = _load_imported_repository(session, query)
+    main = load_imported_repository(session, query)
     if main is None:
         raise _build_not_found()
     return main if revision in (MAIN, main.revision) else None
 
 
-def _load_imported_repository(session: Session, query: Select[Any]) -> Repository | None:
+def load_imported_repository(session: Session, query: Select[Any]) -> Repository | None:
     """Return the repository with the last import of each path; None if there is none.
 
     Files of several commits have a repository revision that is made from their content.

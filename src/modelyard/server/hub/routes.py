@@ -19,6 +19,7 @@ from modelyard.server.http.public_url import PublicUrl
 from modelyard.server.hub import documents
 from modelyard.server.hub.addresses import AddressKind, HubAddress, parse_address
 from modelyard.server.hub.errors import HubRoute
+from modelyard.server.hub.listing import ListQuery, check_filters, list_repositories
 from modelyard.server.hub.operations import Repository, RepositoryFile, find_repository
 from modelyard.server.hub.pull_through import (
     ABSENT,
@@ -97,6 +98,26 @@ async def list_agent_harnesses() -> JSONResponse:
 def get_hub_user(team: Reading) -> JSONResponse:
     """Return the name of the caller, for `hf auth login` and `hf auth whoami`."""
     return JSONResponse(documents.build_whoami(team))
+
+
+@router.get("/api/models")
+def list_hub_models(
+    query: Annotated[ListQuery, Query()], team: Reading, public_url: PublicUrl, request: Request
+) -> JSONResponse:
+    """Return a page of the team's repositories; the header `Link` has the URL of the next one.
+
+    Raises:
+        InvalidRequest: the cursor is malformed, or the list has no such filter or order.
+    """
+    check_filters(request.query_params)
+    database: Database = request.app.state.database
+    with database.reading() as session:
+        repositories, cursor = list_repositories(session, team, query)
+    headers = {}
+    if cursor is not None:
+        following = request.url.include_query_params(cursor=cursor).query
+        headers["Link"] = f'<{public_url}{PREFIX}/api/models?{following}>; rel="next"'
+    return JSONResponse([documents.build_list_entry(repository) for repository in repositories], headers=headers)
 
 
 @router.get("/{address:path}", response_model=None)

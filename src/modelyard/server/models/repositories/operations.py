@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, Uuid, bindparam, func, select
+from sqlalchemy import ColumnElement, Select, Uuid, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from modelyard.server.database.clock import get_database_time
@@ -121,13 +121,24 @@ def select_imported_files(team_id: UUID, repository_id: str) -> Select[Any]:
     last = (ImportedFileRow.imported_at.desc(), ModelVersionRow.number.desc(), ModelVersionRow.model_id)
     order = func.row_number().over(partition_by=ImportedFileRow.path, order_by=last)
     imported = (ImportedFileRow.repository, ImportedFileRow.repository_revision, ImportedFileRow.imported_at)
+    files = select(*CONTENT, ImportedFileRow.path, *imported, order.label("place"))
+    return _join_served(files, team_id).where(ImportedFileRow.repository_key == repository_id.lower())
+
+
+def select_imported_keys(team_id: UUID, *conditions: ColumnElement[bool]) -> Select[Any]:
+    """Return a query for the keys, sorted, of repositories of which files were imported that may be downloaded."""
+    key = ImportedFileRow.repository_key
+    keys = _join_served(select(key).select_from(ModelVersionRow), team_id)
+    return keys.where(*conditions).distinct().order_by(key)
+
+
+def _join_served(query: Select[Any], team_id: UUID) -> Select[Any]:
+    """Join versions with their models and with imports of their content; only what may be downloaded is left."""
     return (
-        select(*CONTENT, ImportedFileRow.path, *imported, order.label("place"))
-        .join(ModelRow, ModelRow.id == ModelVersionRow.model_id)
+        query.join(ModelRow, ModelRow.id == ModelVersionRow.model_id)
         .join(ImportedFileRow, ImportedFileRow.model_id == ModelRow.id)
         .where(
             ImportedFileRow.team_id == team_id,
-            ImportedFileRow.repository_key == repository_id.lower(),
             ImportedFileRow.file_hash == ModelVersionRow.file_hash,
             ModelRow.deleted_at.is_(None),
             ModelRow.model_status == "active",
