@@ -9,6 +9,8 @@ READY := $(VENV)/.ready
 NODE := $(RUN) -m tools.node
 BENCH_READY := .venv-bench/.ready
 TORCH_READY := $(TORCH_VENV)/.ready
+PRETRAINED_VENV := .venv-pretrained
+PRETRAINED_READY := $(PRETRAINED_VENV)/.ready
 DOCS_READY := .venv-docs/.ready
 COMFYUI_VENV ?= .venv-comfyui
 COMFYUI_READY := $(COMFYUI_VENV)/.ready
@@ -41,7 +43,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help setup check check-all test test-check test-stores test-extended test-random test-large flaky fix lint types imports budgets journeys journeys-extended page page-built browser browser-extended screenshots kills hf-clients manager-models older-release torch docs dist publish extension extension-test packaging container demo run bench bench-chart bench-s3 bench-small-files bench-fleet bench-compare bench-neighbours bench-page lock clean
+.PHONY: help setup check check-all test test-check test-stores test-extended test-random test-large flaky fix lint types imports budgets journeys journeys-extended page page-built browser browser-extended screenshots kills hf-clients manager-models older-release torch from-pretrained docs dist publish extension extension-test packaging container demo run bench bench-chart bench-s3 bench-small-files bench-fleet bench-compare bench-neighbours bench-page lock clean
 
 help:  ## print this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -162,6 +164,10 @@ older-release: $(READY)  ## agents of the last release with this registry, agent
 torch: $(READY) $(TORCH_READY)  ## what the pickle scanner calls clean, loaded by torch.load(weights_only=True)
 	$(RUN) -m pytest tests/torch_loading $(PYTEST)
 
+# Not part of `make check`, for the reason of `make torch`.
+from-pretrained: $(READY) $(PRETRAINED_READY)  ## transformers and diffusers load a pushed folder from the Hugging Face endpoint
+	$(RUN) -m pytest tests/from_pretrained $(PYTEST)
+
 docs: $(READY) $(DOCS_READY)  ## check the pages against the code, and build them as a searchable site
 	$(RUN) -m pytest tests/docs $(PYTEST)
 	.venv-docs/bin/python -m sphinx --fail-on-warning --keep-going --quiet --builder html docs build/docs
@@ -245,6 +251,12 @@ $(TORCH_READY): requirements/torch.in
 	@$(PYTHON) -m pip --python $(TORCH_VENV)/bin/python --disable-pip-version-check --quiet install \
 		--requirement requirements/torch.in || { echo "torch could not be installed. Left out: tests/torch_loading," \
 		"which loads with torch what the pickle scanner calls clean." >&2; exit 1; }
+	@touch $@
+
+$(PRETRAINED_READY): requirements/pretrained.in
+	@test -x $(PRETRAINED_VENV)/bin/python || { echo "Making $(PRETRAINED_VENV): this downloads torch, up to 3 GB, once."; \
+		$(PYTHON) -m venv --without-pip $(PRETRAINED_VENV) && echo "*" > $(PRETRAINED_VENV)/.gitignore; }
+	@$(PYTHON) -m pip --python $(PRETRAINED_VENV)/bin/python --disable-pip-version-check --quiet install --requirement $<
 	@touch $@
 
 # The pages that the extension is tested with, beside each other: ComfyUI takes one by --front-end-root.

@@ -42,6 +42,7 @@ REST: Final[dict[str, Runner]] = {
     "older-release": "pytest",
     "kills": "pytest",
     "torch": "pytest",
+    "from-pretrained": "pytest",
     "container": "pytest",
 }
 

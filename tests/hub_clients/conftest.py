@@ -11,6 +11,7 @@ from tests.running import RunningServer
 from tests.server.harness import make_model_file
 from tests.server.imports.calls import start, wait
 from tests.server.imports.fake_sources import REPOSITORY, run_fake_sources
+from tests.server.models.folders.folder_push import register as register_folder
 from tools.repository import ROOT
 
 TIMEOUT_SECONDS = 120
@@ -18,6 +19,14 @@ FILES = {"ink.safetensors": make_model_file("ink", 100_000), "vae/paint.safetens
 MODEL_CONTENT = make_model_file("own", 3000)
 # More than two of the steps of 10 MiB after which clients continue.
 LARGE_CONTENT = make_model_file("large", 24 << 20)
+FOLDER_FILES = {
+    "config.json": b'{"model_type": "ink"}',
+    "text_encoder/model.safetensors": LARGE_CONTENT,
+    "tokenizer/merges.txt": b"#version: 0.2",
+}
+FOLDER = "team/text_encoders__ink"
+# With the others, more than one page of a list.
+MODELS_OF_A_PAGE = 100
 MODEL, LARGE = "team/loras__ink.safetensors", "team/loras__large.safetensors"
 
 
@@ -47,6 +56,9 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
             owner = server.owner()
             owner.register(MODEL_CONTENT, "loras/ink.safetensors")
             owner.register(LARGE_CONTENT, "loras/large.safetensors")
+            register_folder(owner, FOLDER_FILES, "text_encoders/ink")
+            for number in range(MODELS_OF_A_PAGE):
+                owner.register(make_model_file(f"small {number}"), f"embeddings/{number}.safetensors")
             for name in FILES:
                 path = f"vae/{name.rpartition('/')[2]}"
                 link = f"{address}/{REPOSITORY}/blob/main/{name}"

@@ -5,20 +5,16 @@ Each version of huggingface_hub is in an environment of its own, which ``make hf
 
 import hashlib
 import json
-from contextlib import suppress
 from pathlib import Path
-from socket import SHUT_RDWR, socket
 
 import pytest
 
 from tests.hub_clients.conftest import FILES, LARGE, LARGE_CONTENT, MODEL, MODEL_CONTENT, HubClient, Registry
-from tests.journeys.tcp_proxy import TcpProxy
+from tests.hub_clients.cutting_proxy import CUT_AFTER, CuttingProxy
 from tests.running import RunningServer
 from tests.seaweed import RunningSeaweed
 from tests.server.imports.fake_sources import COMMIT, REPOSITORY
 
-MEBIBYTE = 1 << 20
-CUT_AFTER = 15 * MEBIBYTE
 PROGRAM = Path(__file__).with_name("use_hub.py")
 
 
@@ -68,29 +64,6 @@ def test_hf_download_with_filters_writes_the_chosen_files(
     folder = client.home / "out"
     written = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.safetensors")}
     assert written == {name: FILES[name] for name in names}
-
-
-class CuttingProxy(TcpProxy):
-    """A proxy that cuts the first connection from which so many bytes were forwarded to the client."""
-
-    def __init__(self, target: int, cut_after: int) -> None:
-        super().__init__(target)
-        self._server_port, self._cut_after, self.cuts = target, cut_after, 0
-
-    def _forward(self, source: socket, target: socket) -> None:
-        if self.cuts or source.getpeername()[1] != self._server_port:
-            super()._forward(source, target)
-            return
-        sent = 0
-        with suppress(OSError):
-            while chunk := source.recv(64 * 1024):
-                target.sendall(chunk)
-                sent += len(chunk)
-                if sent >= self._cut_after and not self.cuts:
-                    self.cuts += 1
-                    target.shutdown(SHUT_RDWR)
-                    source.shutdown(SHUT_RDWR)
-                    return
 
 
 def test_hf_download_of_cut_connection_ends_with_the_whole_file(
