@@ -7,8 +7,8 @@ from typing import Any, get_args
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from modelyard.server.http.execution.unknown_parameters import SOURCE_OPERATIONS
 from modelyard.server.http.problems import answers
-from modelyard.server.http.unknown_parameters import SOURCE_OPERATIONS
 from modelyard.wire import problems
 from modelyard.wire.agents.values import AgentStatus, ModelState, SyncPhase
 from modelyard.wire.credentials import Access, KeyStatus, Kind

@@ -63,6 +63,7 @@ ROWS = [
     Row("PUT /hf/{address:path}", 405, "1 y y y y  y y  y y y  3  y 3  1 1 3 1"),
     Row("DELETE /hf/{address:path}", 405, "1 y y y y  y y  y y y  3  y 3  1 1 3 1"),
     Row("GET /hf/api/whoami-v2", 200, "1 y y y y  y y  y y y  3  y 3  1 1 3 1"),
+    Row("GET /hf/api/models", 200, "1 y y y y  y y  y y y  3  y 3  1 1 3 1"),
     Row("GET /hf/api/agent-harnesses", 200, ALL_CALLERS),
     # The model names no source: refused without a request.
     Row("POST /models/{model_id}/check-source", 422, "1 3 y y y  3 y  3 y y  3  4 3  1 1 3 1", on="model:owner"),

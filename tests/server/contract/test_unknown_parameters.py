@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from modelyard.server.http.unknown_parameters import SOURCE_OPERATIONS, find_nearest
+from modelyard.server.http.execution.unknown_parameters import SOURCE_OPERATIONS, find_nearest
 from tests.server.contract.request_bodies import RAW_BODIES
 from tests.server.harness import ApiCaller, Harness, make_model_file
 

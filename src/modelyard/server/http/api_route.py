@@ -16,9 +16,9 @@ from fastapi.security.base import SecurityBase
 from modelyard.server.http.execution.account import get_account
 from modelyard.server.http.execution.dependencies import DependencyPlan
 from modelyard.server.http.execution.json_size import build_json_limits
+from modelyard.server.http.execution.unknown_parameters import SOURCE_OPERATIONS, build_parameter_check
 from modelyard.server.http.json_body import BodyBudget, BodyLimits, read_json_body
 from modelyard.server.http.operation_limiter import OperationLimiter
-from modelyard.server.http.unknown_parameters import SOURCE_OPERATIONS, build_parameter_check
 
 API_PREFIX = "/api/v1"
 
