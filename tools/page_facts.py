@@ -265,10 +265,9 @@ def build_field_limits() -> str:
     from modelyard.wire.model_details import MAX_TRIGGER_WORDS, BaseModelName, TriggerText
     from modelyard.wire.model_filter import SearchText
     from modelyard.wire.models import LABEL_PATTERN, MAX_LABEL_LENGTH, Author, Labels, License, SourceUrl, Tag, Tags
-    from modelyard.wire.schemas import LongName, Name, Note
+    from modelyard.wire.schemas import LongName, ModelType, Name, Note
     from modelyard.wire.search.grammar import QUALIFIERS
     from modelyard.wire.search.values import MAX_SEARCH_VALUES
-    from modelyard.wire.uploads import ModelType
     from modelyard.wire.workflows import MAX_WORKFLOW_BYTES
 
     lengths = {
@@ -318,10 +317,10 @@ def build_paging() -> str:
     """Return the limits of the pages and totals of lists, and of batches."""
     from modelyard.server.http.paging import MAX_COUNTED, MAX_PAGE_ROWS
     from modelyard.server.models.listing.pages import MAX_COUNTED_BY_INDEX, MAX_COUNTED_BY_READING
-    from modelyard.wire.batches import MAX_BATCH_ITEMS
+    from modelyard.wire.long_lists import MAX_BATCH_ITEMS
 
     return build_module(
-        ["server/http/paging.py", "server/models/listing/pages.py", "wire/batches.py"],
+        ["server/http/paging.py", "server/models/listing/pages.py", "wire/long_lists.py"],
         ("The largest number of items of a batch.", build_number("MAX_BATCH_ITEMS", MAX_BATCH_ITEMS)),
         ("The largest number of rows of a page.", build_number("MAX_PAGE_ROWS", MAX_PAGE_ROWS)),
         ("The number at which the total of a list stops.", build_number("MAX_COUNTED", MAX_COUNTED)),

@@ -252,12 +252,15 @@ def test_help_of_command_imports_only_these_heavy_packages(command: str, package
         ("show loras/ink.safetensors", {"model_batches", "models"}),
     ],
 )
-def test_command_imports_only_the_calls_of_its_resource(command: str, calls: set[str], pushed: Command) -> None:
+def test_command_imports_only_the_calls_and_schemas_of_its_resource(
+    command: str, calls: set[str], pushed: Command
+) -> None:
     modules, output = list_imports(*command.split())
     prefix = "modelyard.client.api.calls."
     imported = {name.removeprefix(prefix) for name in modules if name.startswith(prefix)}
     assert output
     assert imported - {"channel", "methods"} == calls
+    assert not modules & {f"modelyard.wire.{name}" for name in ("batches", "model_folders", "uploads", "workflows")}
     assert modules & set(HEAVY_PACKAGES) == {"asyncio", "httpx2", "pydantic"}
 
 

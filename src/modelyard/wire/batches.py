@@ -10,12 +10,12 @@ from pydantic import Field, SkipValidation
 
 from modelyard.wire.imports.drafts import EXAMPLE_PINNED
 from modelyard.wire.imports.jobs import NewImport
+from modelyard.wire.long_lists import MAX_BATCH_ITEMS
 from modelyard.wire.models import DownloadTicket, NewModel, RegisteredModel
-from modelyard.wire.schemas import EXAMPLE_HASH, EXAMPLE_ID, EXAMPLE_TIME, Created, ProblemBody, Schema
-from modelyard.wire.uploads import EXAMPLE_KEY, UploadRequest, UploadTicket
+from modelyard.wire.schemas import EXAMPLE_HASH, EXAMPLE_ID, EXAMPLE_KEY, EXAMPLE_TIME, Created, ProblemBody, Schema
+from modelyard.wire.uploads import UploadRequest, UploadTicket
 from modelyard.wire.versions import VersionNumber
 
-MAX_BATCH_ITEMS = 100
 Item = TypeVar("Item", bound=Schema)
 _EXAMPLE_FILE = {
     "file_size": 1_048_576,

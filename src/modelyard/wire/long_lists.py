@@ -1,4 +1,7 @@
-"""Lists with thousands of entries, of which the first invalid ones are reported: all errors would be megabytes."""
+"""Limits of lists in requests.
+
+Of lists with thousands of entries, the first invalid ones are reported: all errors would be megabytes.
+"""
 
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
@@ -6,6 +9,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BeforeValidator, Field, ValidationError, WrapValidator
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError, PydanticKnownError
 
+MAX_BATCH_ITEMS = 100
 # A batch may have a hundred such lists, so that even then a response has some thousand errors.
 MAX_INVALID_ENTRIES = 20
 # While one part is validated, no other thread of the process can run.

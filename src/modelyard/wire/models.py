@@ -21,19 +21,22 @@ from modelyard.wire.pickles.conversions import DerivedFrom
 from modelyard.wire.schemas import (
     EXAMPLE_HASH,
     EXAMPLE_ID,
+    EXAMPLE_KEY,
     EXAMPLE_PAGE,
     EXAMPLE_TIME,
     Bytes,
     Created,
     FileHash,
     LongName,
+    ModelPathText,
+    ModelType,
     Note,
     PageMeta,
     PartialUpdate,
     Schema,
+    StorageKey,
 )
 from modelyard.wire.texts.rules import INVISIBLE, LINE_PATTERN, NAME_PATTERN, check_is_readable
-from modelyard.wire.uploads import EXAMPLE_KEY, ModelPathText, ModelType, StorageKey
 from modelyard.wire.versions import EXAMPLE_PREVIEW, Creator, PendingVersion, Verification, VersionNumber
 
 ModelStatus = Literal["active", "disabled"]

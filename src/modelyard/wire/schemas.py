@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from modelyard.wire import ValidatorDeferral
 from modelyard.wire.long_lists import MAX_INVALID_ENTRIES
+from modelyard.wire.paths import SOURCE_PATTERN
 from modelyard.wire.texts.rules import (
     EMAIL_PATTERN,
     NAME_PATTERN,
@@ -19,6 +20,7 @@ from modelyard.wire.texts.rules import (
 FILE_HASH_PATTERN = r"^sha256:[0-9a-fA-F]{64}$"
 EXAMPLE_HASH = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 EXAMPLE_ID = "0199a1de-7c1e-7a52-9d3b-5f0c2f6f7a10"
+EXAMPLE_KEY = "models/0199a1de-7c1e-7a52-9d3b-5f0c2f6f7a10/0199a1de-7c1e-7a52-9d3b-5f0c2f6f7a11"
 EXAMPLE_TIME = "2026-11-24T12:00:00Z"
 EXAMPLE_REQUEST_ID = "a1b2c3d4e5f6"
 EXAMPLE_ERRORS = [{"field": "file_size", "message": "Input should be a valid integer"}]
@@ -44,6 +46,13 @@ LongName = Annotated[
 ]
 Note = Annotated[str, StringConstraints(strict=True, max_length=10_000, pattern=NOTE_PATTERN)]
 FileHash = Annotated[str, StringConstraints(strict=True, pattern=FILE_HASH_PATTERN, to_lower=True)]
+StorageKey = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=512)]
+ModelType = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=50)]
+ModelPathText = Annotated[
+    str,
+    StringConstraints(strict=True, min_length=1, max_length=1024),
+    Field(json_schema_extra={"pattern": SOURCE_PATTERN}),
+]
 Bytes = Annotated[StrictInt, Field(ge=1, le=MAX_INT64)]
 
 

@@ -7,23 +7,24 @@ from uuid import UUID
 from pydantic import Field, StrictBool, StrictInt, StringConstraints
 
 from modelyard.wire.long_lists import LongList, at_most
-from modelyard.wire.paths import SOURCE_PATTERN
-from modelyard.wire.schemas import EXAMPLE_HASH, EXAMPLE_ID, EXAMPLE_TIME, Bytes, FileHash, Schema
+from modelyard.wire.schemas import (
+    EXAMPLE_HASH,
+    EXAMPLE_ID,
+    EXAMPLE_KEY,
+    EXAMPLE_TIME,
+    Bytes,
+    FileHash,
+    ModelPathText,
+    ModelType,
+    Schema,
+    StorageKey,
+)
 from modelyard.wire.texts.rules import LINE_PATTERN
 
-EXAMPLE_KEY = "models/0199a1de-7c1e-7a52-9d3b-5f0c2f6f7a10/0199a1de-7c1e-7a52-9d3b-5f0c2f6f7a11"
-StorageKey = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=512)]
 UploadId = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=1024)]
 # S3's limit.
 MAX_PARTS = 10_000
 PartNumber = Annotated[StrictInt, Field(ge=1, le=MAX_PARTS)]
-ModelType = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=50)]
-ModelPathText = Annotated[
-    str,
-    StringConstraints(strict=True, min_length=1, max_length=1024),
-    Field(json_schema_extra={"pattern": SOURCE_PATTERN}),
-]
-
 FileName = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=255, pattern=LINE_PATTERN)]
 Headers = dict[str, str]
 

@@ -4,8 +4,7 @@ from typing import Any
 
 from modelyard.server.app import API_ROUTERS
 from modelyard.server.http.api_route import ApiRoute
-from modelyard.wire.schemas import EXAMPLE_ID
-from modelyard.wire.uploads import EXAMPLE_KEY
+from modelyard.wire.schemas import EXAMPLE_ID, EXAMPLE_KEY
 
 Schema = dict[str, Any]
 BODY_ROUTES = {

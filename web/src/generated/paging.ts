@@ -1,7 +1,7 @@
 // Written by `make fix`. Do not edit. The facts are in src/modelyard/:
 //     server/http/paging.py
 //     server/models/listing/pages.py
-//     wire/batches.py
+//     wire/long_lists.py
 
 /** The largest number of items of a batch. */
 export const MAX_BATCH_ITEMS = 100

@@ -158,12 +158,14 @@ async def _list_models_of_type(
     Raises:
         ModelTypeUnknown: it is one, such as lora, and has no models; only without ``may_correct``.
     """
+    asked = model_filter.model_type
+    listed = await _list_models(registry, model_filter, everything)
+    if asked is None or listed.model_list:
+        return listed
     from modelyard.wire.model_folders import is_known_folder, suggest_folder
     from modelyard.wire.problems import ModelTypeUnknown
 
-    asked = model_filter.model_type
-    listed = await _list_models(registry, model_filter, everything)
-    if asked is None or listed.model_list or is_known_folder(asked):
+    if is_known_folder(asked):
         return listed
     if (known := suggest_folder(asked)) is None:
         return listed._replace(hint=await _describe_types(registry, asked))

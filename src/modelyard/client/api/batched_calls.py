@@ -9,12 +9,13 @@ from uuid import UUID
 
 from modelyard.client.api.coalescing import Coalescer
 from modelyard.client.api.registry import RegistryApi
-from modelyard.wire.batches import MAX_BATCH_ITEMS, DownloadRequest
 from modelyard.wire.hashes.lookups import MAX_RECORDS, LookupResult, ModelLookup
+from modelyard.wire.long_lists import MAX_BATCH_ITEMS
 from modelyard.wire.paths import parse_model_path
 from modelyard.wire.problems import ModelNotFound, RouteNotFound
 
 if TYPE_CHECKING:
+    from modelyard.wire.batches import DownloadRequest
     from modelyard.wire.imports.jobs import NewImport
     from modelyard.wire.models import DownloadTicket, Model, NewModel, RegisteredModel
     from modelyard.wire.schemas import Created
@@ -29,11 +30,14 @@ class BatchedCalls:
 
     def __init__(self, registry: RegistryApi) -> None:
         self.registry = registry
-        self._download = Coalescer(self._request_download, registry.download_tickets, MAX_BATCH_ITEMS)
         self._find = Coalescer(self._find_one, self._find_many, MAX_RECORDS)
         self._read = Coalescer(registry.get_model, self._read_many, MAX_RECORDS)
 
     # At their first use, since that of a method imports its group of calls.
+    @cached_property
+    def _download(self) -> Coalescer[DownloadRequest, DownloadTicket]:
+        return Coalescer(self._request_download, self.registry.download_tickets, MAX_BATCH_ITEMS)
+
     @cached_property
     def _presign(self) -> Coalescer[UploadRequest, UploadTicket]:
         return Coalescer(self.registry.presign_upload, self.registry.presign_uploads, MAX_BATCH_ITEMS)
@@ -60,6 +64,8 @@ class BatchedCalls:
 
     async def download_ticket(self, model_id: UUID, version: int | None = None) -> DownloadTicket:
         """Return a presigned URL for the file of a version, by default the current one."""
+        from modelyard.wire.batches import DownloadRequest
+
         return await self._download.call(DownloadRequest(model_id=model_id, version=version))
 
     async def get_model(self, model_id: UUID) -> Model:

@@ -8,7 +8,8 @@ from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from modelyard.client.api.coalescing import Coalescer
-from modelyard.wire.batches import MAX_BATCH_ITEMS, DownloadRequest
+from modelyard.wire.batches import DownloadRequest
+from modelyard.wire.long_lists import MAX_BATCH_ITEMS
 from modelyard.wire.models import DownloadTicket
 from modelyard.wire.problems import Problem
 

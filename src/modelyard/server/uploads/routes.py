@@ -14,7 +14,7 @@ from modelyard.server.storage.dependency import Store, build_absolute_url
 from modelyard.server.teams.permissions import Operation, check_permission
 from modelyard.server.uploads import multipart
 from modelyard.wire import problems, uploads
-from modelyard.wire.schemas import Done
+from modelyard.wire.schemas import EXAMPLE_KEY, Done, StorageKey
 
 router = ApiRouter("uploads", prefix="/uploads/multipart")
 ACCESS_PROBLEMS = (
@@ -79,9 +79,7 @@ def presign_upload_parts(
 
 @router.get("/parts", responses=answers(*ACCESS_PROBLEMS))
 def list_upload_parts(
-    storage_key: Annotated[
-        uploads.StorageKey, Query(description="The storage key from presign.", examples=[uploads.EXAMPLE_KEY])
-    ],
+    storage_key: Annotated[StorageKey, Query(description="The storage key from presign.", examples=[EXAMPLE_KEY])],
     upload_id: Annotated[
         uploads.UploadId, Query(description="The upload id from initiate.", examples=["0199a1de7c1e7a52"])
     ],

@@ -5,9 +5,8 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from modelyard.wire.agents.values import EXAMPLE_AGENT, AgentId
-from modelyard.wire.schemas import Schema
+from modelyard.wire.schemas import ModelType, Schema
 from modelyard.wire.texts.rules import NAME_PATTERN
-from modelyard.wire.uploads import ModelType
 
 # In one report. A ComfyUI with many custom nodes has some hundred.
 MAX_LOADER_INPUTS = 2_000

@@ -6,8 +6,7 @@ from pydantic import Field, StringConstraints
 
 from modelyard.wire.folders.names import MAX_FILES
 from modelyard.wire.long_lists import LongList, at_most
-from modelyard.wire.schemas import EXAMPLE_HASH, EXAMPLE_PAGE, PageMeta, Schema
-from modelyard.wire.uploads import EXAMPLE_KEY, StorageKey
+from modelyard.wire.schemas import EXAMPLE_HASH, EXAMPLE_KEY, EXAMPLE_PAGE, PageMeta, Schema, StorageKey
 
 EXAMPLE_PATH = "text_encoder/model.safetensors"
 FilePath = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=400)]

@@ -16,10 +16,11 @@ from modelyard.wire.schemas import (
     EXAMPLE_TIME,
     Bytes,
     FileHash,
+    ModelPathText,
+    ModelType,
     PageMeta,
     Schema,
 )
-from modelyard.wire.uploads import ModelPathText, ModelType
 from modelyard.wire.versions import Creator
 
 ImportState = Literal["queued", "running", "done", "failed", "cancelled"]

@@ -1,1 +1,1 @@
-"""API schemas of people."""
+"""API values of people: their roles in a team."""

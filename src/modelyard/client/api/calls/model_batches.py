@@ -1,14 +1,20 @@
 """The calls of a registry that register, look up or download many models at once."""
 
-from collections.abc import Sequence
-from uuid import UUID
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from modelyard.client.api.calls.channel import ChannelCalls, unpack_result
 from modelyard.client.api.http import Call
 from modelyard.client.api.urls import build_path
-from modelyard.wire import batches, models, problems
 from modelyard.wire.hashes import lookups
-from modelyard.wire.workflows import WorkflowCheck
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from uuid import UUID
+
+    from modelyard.wire import batches, models, problems
+    from modelyard.wire.workflows import WorkflowCheck
 
 
 class ModelBatchCalls(ChannelCalls):
@@ -16,6 +22,8 @@ class ModelBatchCalls(ChannelCalls):
 
     async def create_models(self, new: Sequence[models.NewModel]) -> list[models.RegisteredModel | problems.Problem]:
         """Register up to 100 uploaded files; return the id or problem of each, in their order."""
+        from modelyard.wire import batches
+
         batch = batches.ModelBatch(model_list=list(new))
         answer = await self._post(batches.ModelResults, "/models/register-batch", batch, repeatable=True)
         return [unpack_result(result) for result in answer.result_list]
@@ -30,12 +38,16 @@ class ModelBatchCalls(ChannelCalls):
 
     async def check_workflow(self, workflow: bytes) -> WorkflowCheck:
         """Return what the team has of the models that a workflow file names, and which machines can run it."""
+        from modelyard.wire.workflows import WorkflowCheck
+
         return await self._post(WorkflowCheck, "/workflows/check", workflow, repeatable=True)
 
     async def download_tickets(
         self, downloads: Sequence[batches.DownloadRequest]
     ) -> list[models.DownloadTicket | problems.Problem]:
         """Return the presigned URL or the problem of each of up to 100 downloads. Raises as ``_request_urls``."""
+        from modelyard.wire import batches
+
         call = Call("POST", "/models/download-batch", batches.DownloadBatch(download_list=list(downloads)))
         answer = await self._request_urls(batches.DownloadResults, call)
         return [unpack_result(result) for result in answer.result_list]
