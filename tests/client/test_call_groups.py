@@ -5,19 +5,26 @@ import pickle
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
+from modelyard.client.api.calls import methods
 from modelyard.client.api.calls.methods import GROUPS
 from modelyard.client.api.registry import RegistryApi
 from modelyard.wire.models import ModelUpdate
+
+
+def test_table_of_methods_has_each_module_of_calls() -> None:
+    modules = {file.stem for file in Path(inspect.getfile(methods)).parent.glob("*.py")}
+    assert modules - {"__init__", "channel", "methods"} == set(GROUPS)
 
 
 @pytest.mark.parametrize("module", GROUPS)
 def test_table_of_methods_has_those_of_the_class(module: str) -> None:
     class_name, names = GROUPS[module]
     group = getattr(import_module(f"modelyard.client.api.calls.{module}"), class_name)
-    assert names.split() == [name for name in vars(group) if not name.startswith("_")]
+    assert names.split() == [name for name, value in vars(group).items() if inspect.isfunction(value)]
     assert {name: getattr(RegistryApi, name) for name in names.split()} == {
         name: vars(group)[name] for name in names.split()
     }
