@@ -96,7 +96,7 @@ def test_command_by_the_name_that_others_have_for_it_exits_2_and_names_it(
 
 @pytest.mark.parametrize(
     ("words", "command"),
-    [(["delete"], "rm MODEL"), (["status"], "machine ls"), (["picture"], "preview"), (["modls"], "ls")],
+    [(["delete"], "rm MODEL"), (["picture"], "preview set"), (["pair"], "agent pair"), (["modls"], "ls")],
     ids=lambda value: value if isinstance(value, str) else value[0],
 )
 def test_help_of_a_word_lists_commands_that_do_it_within_80_columns(
@@ -107,13 +107,28 @@ def test_help_of_a_word_lists_commands_that_do_it_within_80_columns(
     assert ran.out.startswith(f"modelyard {command} ")
 
 
+def test_help_of_a_word_has_the_lines_of_commands_below_groups(modelyard: Command) -> None:
+    listed = json.loads(modelyard("help", "status", "--json").out)["command_list"]
+    lines = {each["command"]: each["help"] for each in listed}
+    assert lines["machine ls"].startswith("List the machines")
+    assert lines["agent status"].startswith("Show what the agent of this machine is doing")
+    assert "agent" not in lines
+
+
+def test_help_of_several_words_lists_only_commands_that_have_most_of_them(modelyard: Command) -> None:
+    listed = modelyard("help", "remove", "machine", "--quiet").out.splitlines()
+    assert "machine rm" in listed
+    assert not {"rm MODEL", "machine ls"} & set(listed)
+
+
 def test_help_of_a_command_equals_its_own_help(modelyard: Command) -> None:
     assert modelyard("help", "machine", "ls").out == modelyard("machine", "ls", "--help").out
     assert modelyard("help").out == modelyard("--help").out
 
 
-def test_help_of_a_word_that_no_command_has_exits_2(modelyard: Command) -> None:
-    assert modelyard("help", "xyzzy").code == 2
+def test_help_of_a_word_that_no_command_has_exits_2_and_names_the_list_of_all(modelyard: Command) -> None:
+    ran = modelyard("help", "xyzzy")
+    assert (ran.code, "modelyard --help" in ran.err) == (2, True)
 
 
 @pytest.mark.parametrize("name", SYNONYMS)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from modelyard.cli.commands import CLIENT_COMMANDS, SERVER_COMMANDS
+from modelyard.cli.commands import CLIENT_COMMANDS, COMMAND_GROUPS, SERVER_COMMANDS
+from modelyard.cli.terminal.terminal import terminal_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 # What other programs, and people, call it: the arguments in capitals are for the message.
 SYNONYMS: dict[str, tuple[str, ...]] = {
@@ -65,19 +67,50 @@ def find_similar(word: str) -> list[str]:
     return list(found)[:_MOST_SUGGESTED]
 
 
-def find_by_help(word: str) -> list[str]:
-    """Return the commands whose name or line of the help has a word that begins with ``word``, in any case."""
+def find_by_help(word: str, texts: Mapping[str, str] = _HELP) -> list[str]:
+    """Return the commands whose name or line of the help has a word that begins with ``word``, in any case.
+
+    ``texts`` has the line of each; by default of those that the program's help lists.
+    """
     start = word.lower()
     if len(start) < _SHORTEST_WORD:
         return []
-    texts = {name: re.findall(r"[a-z]+", f"{name} {text}".lower()) for name, text in _HELP.items() if name != "help"}
-    return [name for name, words in texts.items() if any(each.startswith(start) for each in words)]
+    words = {name: re.findall(r"[a-z]+", f"{name} {text}".lower()) for name, text in texts.items() if name != "help"}
+    return [name for name, each in words.items() if any(part.startswith(start) for part in each)]
 
 
-def find_commands(words: Sequence[str]) -> list[str]:
-    """Return the commands that do what the words say, the likest first: by synonym, by help, then by similar names."""
-    found = [name for word in words for name in (*SYNONYMS.get(word.lower(), ()), *find_by_help(word))]
-    return list(dict.fromkeys(found or [name for word in words for name in find_similar(word)]))
+def find_commands(words: Sequence[str], texts: Mapping[str, str]) -> dict[str, str]:
+    """Return the commands that do what most of the words say, each with its line of the help, the likest first.
+
+    Those are by synonym, then by help; without any, those of similar names. A group is left out if one of its commands
+    is among them. ``texts`` is as for ``find_by_help``.
+    """
+    full_names: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    for word in words:
+        found = [*SYNONYMS.get(word.lower(), ()), *find_by_help(word, texts)]
+        for command in found:
+            full_names.setdefault(_remove_arguments(command), command)
+        counts.update({_remove_arguments(command) for command in found})
+    most = max(counts.values(), default=0)
+    best = [name for name in full_names if counts[name] == most]
+    shown = [full_names[name] for name in best if not any(each.startswith(f"{name} ") for each in best)]
+    shown = shown or [command for word in words for command in find_similar(word)]
+    return {command: texts[_remove_arguments(command)] for command in shown}
+
+
+def _remove_arguments(command: str) -> str:
+    """Return a command without its options and its arguments, which are in capitals."""
+    return re.sub(r" [A-Z-].*", "", command)
+
+
+def _list_lines(group: Any, names: Iterable[str], above: str = "") -> Iterator[tuple[str, str]]:
+    """Yield each command of a group with its line of the help, followed by those below it."""
+    for name in names:
+        command = group.get_command(None, name)
+        yield f"{above}{name}", command.short_help
+        if hasattr(command, "commands"):
+            yield from _list_lines(command, command.commands, f"{above}{name} ")
 
 
 def suggest(name: str) -> str:
@@ -113,9 +146,17 @@ def show_help(
         name = " ".join(["modelyard", *given])
         typer.echo(command.get_help(type(root)(command, info_name=name)))
         return
-    found = find_commands(given)
+    names = [name for group in COMMAND_GROUPS.values() for name in group]
+    texts = dict(_list_lines(root.command, names)) | _HELP
+    found = find_commands(given, texts)
     if not found:
-        raise typer.BadParameter(f"No command does '{' '.join(given)}'. All commands: modelyard --help")
+        raise typer.BadParameter(
+            f"No command does '{' '.join(given)}'. Use another word, or see all commands: modelyard --help"
+        )
     formatter = context.make_formatter()
-    formatter.write_dl([(f"modelyard {each}", _HELP[each.split()[0]]) for each in found])
-    typer.echo(formatter.getvalue().rstrip())
+    formatter.write_dl([(f"modelyard {command}", text) for command, text in found.items()])
+    terminal_of(context).output.answer(
+        document={"command_list": [{"command": command, "help": text} for command, text in found.items()]},
+        lines=formatter.getvalue().splitlines(),
+        quiet=found,
+    )
