@@ -1,14 +1,12 @@
 """The program ``modelyard``: runs the client's commands, or imports the server and runs its commands."""
 
 import gc
+import os
 import sys
 
 from modelyard.cli.commands import SERVER_COMMANDS
 from modelyard.wire import ValidatorDeferral
 
-# Of 250,000 objects that the imports of a command make, almost all stay: to look for garbage among them again and
-# again was a fifth of the CPU time of `ls`.
-_OBJECTS_BETWEEN_COLLECTIONS = 100_000
 _THREADED_COMMANDS = {"add", "agent", "pull", "push", "sync"}
 
 
@@ -16,7 +14,11 @@ def main() -> None:
     if len(sys.argv) > 1 and sys.argv[1] in SERVER_COMMANDS:
         _run_server_command()
         return
-    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+    # Of 250,000 objects that the imports of a command make, almost all stay: to look for garbage among them again and
+    # again was a fifth of the CPU time of `ls`. `Terminal.run` enables it for the command's work.
+    gc.disable()
+    # Looking for plugins reads the metadata of all installed packages.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     ValidatorDeferral.is_on = _THREADED_COMMANDS.isdisjoint(sys.argv)
     try:
         from modelyard.cli.command_tree import run

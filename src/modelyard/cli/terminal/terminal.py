@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -95,11 +96,17 @@ class Terminal:
         return self.run(run_in_registry())
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """Run ``work`` on a new event loop and return its result; see ``interrupting`` for Ctrl-C."""
+        """Run ``work`` on a new event loop and return its result; see ``interrupting`` for Ctrl-C.
+
+        If the program has disabled the garbage collector for its start, it is enabled again, without what was imported.
+        """
         import asyncio
 
         from modelyard.cli.terminal.interrupting import bounded_after_interrupt
 
+        if not gc.isenabled():
+            gc.freeze()
+            gc.enable()
         return asyncio.run(bounded_after_interrupt(work))
 
 
