@@ -62,6 +62,7 @@ def test_invalid_usage_exits_2(modelyard: Command, arguments: list[str]) -> None
         (["machine", "sho"], "'show'"),
         (["keys"], "'key'"),
         (["modls"], "'ls'"),
+        (["pair"], "'agent pair' or 'machine add' or 'key ls'"),
     ],
 )
 def test_mistyped_command_exits_2_and_suggests_similar_name(

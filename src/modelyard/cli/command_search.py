@@ -113,13 +113,21 @@ def _list_lines(group: Any, names: Iterable[str], above: str = "") -> Iterator[t
             yield from _list_lines(command, command.commands, f"{above}{name} ")
 
 
-def suggest(name: str) -> str:
-    """Return what to type instead of a command that does not exist, as the end of a message; empty if unknown."""
+def _list_all_lines(root: Any) -> dict[str, str]:
+    """Import all commands, and return the line of each in the help, those below groups and the server's included."""
+    names = [name for group in COMMAND_GROUPS.values() for name in group]
+    return dict(_list_lines(root, names)) | _HELP
+
+
+def suggest(name: str, root: Any) -> str:
+    """Return what to type instead of a command that does not exist, as the end of a message; empty if unknown.
+
+    If the names and lines of the program's help have nothing like it, all commands below ``root`` are imported.
+    """
     if commands := SYNONYMS.get(name.lower()):
         return f" Use: {' or '.join(f'modelyard {command}' for command in commands)}"
-    if similar := find_similar(name) or find_by_help(name)[:_MOST_SUGGESTED]:
-        return f" Did you mean {' or '.join(map(repr, similar))}?"
-    return ""
+    similar = find_similar(name) or find_by_help(name) or find_by_help(name, _list_all_lines(root))
+    return f" Did you mean {' or '.join(map(repr, similar[:_MOST_SUGGESTED]))}?" if similar else ""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -146,9 +154,7 @@ def show_help(
         name = " ".join(["modelyard", *given])
         typer.echo(command.get_help(type(root)(command, info_name=name)))
         return
-    names = [name for group in COMMAND_GROUPS.values() for name in group]
-    texts = dict(_list_lines(root.command, names)) | _HELP
-    found = find_commands(given, texts)
+    found = find_commands(given, _list_all_lines(root.command))
     if not found:
         raise typer.BadParameter(
             f"No command does '{' '.join(given)}'. Use another word, or see all commands: modelyard --help"

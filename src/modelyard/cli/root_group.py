@@ -112,7 +112,7 @@ class RootGroup(TyperGroup):
         if name not in _MODULES:
             from modelyard.cli.command_search import suggest
 
-            if suggestion := suggest(name):
+            if suggestion := suggest(name, self):
                 ctx.fail(f"No such command '{name}'.{suggestion}")
         return super().resolve_command(ctx, args)
 
