@@ -12,7 +12,7 @@ from tools.typescript import build_array, build_module, build_number, build_reco
 
 _LIMITED_MODULES = (
     *("accounts", "agent_requests/loaders", "credentials", "model_details", "model_filter", "models", "schemas"),
-    *("search/grammar", "search/values", "uploads", "workflows"),
+    *("search/grammar", "search/values", "workflows"),
 )
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 

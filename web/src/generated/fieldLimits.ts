@@ -8,7 +8,6 @@
 //     wire/schemas.py
 //     wire/search/grammar.py
 //     wire/search/values.py
-//     wire/uploads.py
 //     wire/workflows.py
 
 /** The longest name of a team, a key or a person. */
