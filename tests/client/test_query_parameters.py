@@ -22,7 +22,9 @@ from modelyard.client.api import calls
 from modelyard.client.api.calls.channel import ChannelCalls
 from modelyard.client.api.http import HttpChannel, RetryOptions
 from modelyard.client.api.paging import Paging
+from modelyard.wire import batches, models, problems
 from modelyard.wire.problems import Problem
+from modelyard.wire.workflows import WorkflowCheck
 from tests.client.scripted_server import Responses, run_scripted_server
 from tools.repository import ROOT
 
@@ -63,6 +65,17 @@ def build_value(kind: Any) -> Any:
     raise TypeError(f"no value for {kind}")
 
 
+# Types that a module of calls imports for type checkers only.
+TYPES = {
+    "Sequence": Sequence,
+    "UUID": UUID,
+    "WorkflowCheck": WorkflowCheck,
+    "batches": batches,
+    "models": models,
+    "problems": problems,
+}
+
+
 def list_methods() -> Iterator[tuple[type[ChannelCalls], str]]:
     """Yield each public method of the groups of calls, with its class."""
     for module in pkgutil.iter_modules(calls.__path__):
@@ -78,7 +91,7 @@ async def call_all(url: str) -> None:
             group = kind()
             group._channel = channel
             method = getattr(group, name)
-            hints = typing.get_type_hints(method)
+            hints = typing.get_type_hints(method, localns=TYPES)
             with suppress(Problem):
                 await method(**{each: build_value(hints[each]) for each in inspect.signature(method).parameters})
 
