@@ -106,6 +106,15 @@ def test_list_with_filters_has_only_what_matches(
     assert [each for page in list_pages(reader, limit=1, **query) for each in page] == expected
 
 
+@pytest.mark.parametrize("search", ["NDER", "ünder", "ÜNDER__ink_v", "team/loras__ünder__INK", "a_b__c"])
+def test_search_finds_letters_of_any_case_and_names_with_underscores(
+    team: ApiCaller, reader: ApiCaller, search: str
+) -> None:
+    team.register(make_model_file("ink"), "loras/Ünder/ink_v2_a_b__c.safetensors")
+    [[found]] = list_pages(reader, search=search)
+    assert found.startswith("team/loras__nder__ink_v2_a_b-c.safetensors__")
+
+
 def test_link_to_next_page_keeps_the_filters(reader: ApiCaller, repositories: list[str]) -> None:
     link = ask(reader, "api/models", params={"author": "team", "limit": 2}).links["next"]["url"]
     assert urlsplit(link).path == "/hf/api/models"
@@ -122,9 +131,11 @@ def test_link_to_next_page_keeps_the_filters(reader: ApiCaller, repositories: li
         ({"cursor": "next"}, "cursor"),
         ({"cursor": "models:\0"}, "cursor"),
         ({"limit": "0"}, "limit"),
+        ({"search": "x" * 1001}, "search"),
+        ({"search": "a " * 25}, "search"),
     ],
 )
-def test_list_with_unknown_filter_order_or_cursor_is_refused(
+def test_list_with_unknown_filter_order_or_cursor_or_long_search_is_refused(
     reader: ApiCaller, query: dict[str, str], field: str
 ) -> None:
     refused = ask(reader, "api/models", params=query)

@@ -19,6 +19,7 @@ WITH_ID = [
     *("loras/a .. b.safetensors", "loras/a - b.safetensors"),
     *("loras/tusche-größe.safetensors", "loras/-a.safetensors", "墨/墨.safetensors"),
     "loras/" + "long" * 25 + ".safetensors",
+    *("diffusers/sdxl.git", f"diffusers/{'0123456789abcdef' * 2}"),
 ]
 # The rule of huggingface_hub's `validate_repo_id`.
 VALID = re.compile(r"\b[\w\-.]{1,96}\b", re.ASCII)
@@ -31,6 +32,7 @@ def test_name_of_model_is_valid_for_clients(path: str) -> None:
     assert len(name) <= MAX_NAME
     assert "--" not in name
     assert ".." not in name
+    assert not name.endswith(".git")
 
 
 @pytest.mark.parametrize("path", PLAIN)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from pydantic import BaseModel, Field
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
 from modelyard.server.http.paging import MAX_PAGE_ROWS, build_cursor_error
@@ -15,6 +15,7 @@ from modelyard.server.models.repositories.tables import ImportedFileRow
 from modelyard.server.models.tables import ModelRow, ModelVersionRow
 from modelyard.server.teams.context import TeamContext
 from modelyard.wire import problems
+from modelyard.wire.search.values import MAX_SEARCH_LENGTH, MAX_SEARCH_VALUES
 
 _IMPORTED, _MODELS = "imported", "models"
 # What clients send besides `ListQuery`, and what changes nothing here: entries have no files and no cards.
@@ -27,7 +28,7 @@ class ListQuery(BaseModel):
     """Which repositories are listed: those of a namespace, with all words in their id; so many of them a page."""
 
     author: str = ""
-    search: str = ""
+    search: str = Field(default="", max_length=MAX_SEARCH_LENGTH)
     limit: int = Field(default=MAX_PAGE_ROWS, ge=1)
     cursor: str = ""
 
@@ -43,13 +44,15 @@ def check_filters(parameters: Mapping[str, str]) -> None:
     """Check that a list has what is asked for: a filter that is ignored would list too much.
 
     Raises:
-        InvalidRequest: it has no such filter or order.
+        InvalidRequest: it has no such filter or order, or the search has too many words.
     """
     for name in parameters:
         if name not in ListQuery.model_fields and name not in _WITHOUT_EFFECT:
             raise problems.InvalidRequest.for_field(name, "The registry has only the filters 'author' and 'search'")
     if (sort := parameters.get("sort")) is not None and sort not in _SORTS:
         raise problems.InvalidRequest.for_field("sort", f"The registry sorts only by {', '.join(_SORTS)}")
+    if len(parameters.get("search", "").split()) > MAX_SEARCH_VALUES:
+        raise problems.InvalidRequest.for_field("search", f"A search has at most {MAX_SEARCH_VALUES} words")
 
 
 def list_repositories(session: Session, team: TeamContext, query: ListQuery) -> tuple[Sequence[Repository], str | None]:
@@ -115,9 +118,18 @@ def _list_models(session: Session, team: TeamContext, query: ListQuery, last: st
 
 
 def _build_word_conditions(search: str) -> Iterator[ColumnElement[bool]]:
-    """Yield for each word of a search the condition that a model's path has it; `__` in an id is a slash there."""
+    """Yield for each word of a search the condition that a model's path has it; `__` may be a slash there, as in ids.
+
+    The path is looked at as it is and as its key, which has other letters than ASCII in lower case on each database.
+    """
     namespace = f"{NAMESPACE}/"
     for word in search.lower().split():
         if word not in namespace:
-            in_path = word.removeprefix(namespace).replace("__", "/")
-            yield func.lower(ModelRow.model_path).contains(in_path, autoescape=True)
+            in_path = word.removeprefix(namespace)
+            yield or_(
+                *(
+                    column.contains(form, autoescape=True)
+                    for column in (func.lower(ModelRow.model_path), ModelRow.path_key)
+                    for form in {in_path, in_path.replace("__", "/")}
+                )
+            )

@@ -22,7 +22,9 @@ def build_repository_name(model_path: str, model_id: UUID) -> str:
     """Return the name of a model's repository without the namespace; no two models of a team have the same one."""
     segments = model_path.removeprefix("models/").split("/")
     name = _SEPARATOR.join(segments)
-    if len(name) <= MAX_NAME and all(_plain.fullmatch(segment) for segment in segments):
+    # Clients refuse names that end with `.git`; a hash as the name of a folder would be read back as an id.
+    has_plain_end = not name.endswith(".git") and not _with_id.fullmatch(name)
+    if has_plain_end and len(name) <= MAX_NAME and all(_plain.fullmatch(segment) for segment in segments):
         return name
     ending = f"{_SEPARATOR}{model_id.hex}"
     parts = (_unsafe.sub("-", segment).strip("-._") for segment in segments)
