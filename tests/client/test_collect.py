@@ -1,3 +1,4 @@
+import asyncio
 import os
 import tempfile
 from collections.abc import Iterator
@@ -15,7 +16,9 @@ from modelyard.client.transfers.collect import (
     select_files,
     select_version_file,
 )
+from modelyard.client.transfers.push import PreparedPush, Pusher
 from modelyard.comfyui.model_locations import NameInvalid, TypeUnknown
+from modelyard.transfer.errors import FileChanged
 from modelyard.wire.model_folders import NODE_FOLDERS
 from tests.client.model_files import write_model_file
 
@@ -202,6 +205,34 @@ def test_select_files_of_folder_rejects_each_link_that_leaves_it_by_name(tmp_pat
     assert rejected == {"loras/b.safetensors", *leaving, *nowhere}
     assert str(other) in next(str(each.error) for each in selected if isinstance(each, RejectedFile))
     assert get_paths(select_files([str(library / "b.safetensors")], LORA)) == ["models/loras/b.safetensors"]
+
+
+async def test_push_file_that_became_a_link_out_of_the_folder_since_it_was_selected_is_refused(
+    pusher: Pusher, tmp_path: Path
+) -> None:
+    file = write_model_file(tmp_path / "loras" / "a.safetensors")
+    outside = write_model_file(tmp_path / "outside.safetensors", seed=2)
+    [request] = await asyncio.to_thread(select_files, [str(file.parent)], LORA)
+    assert isinstance(request, PushRequest)
+    file.unlink()
+    file.symlink_to(outside)
+    with pytest.raises(FileChanged):
+        await pusher.push(request)
+
+
+async def test_deliver_file_that_became_another_one_since_it_was_examined_is_refused(
+    pusher: Pusher, tmp_path: Path
+) -> None:
+    file = write_model_file(tmp_path / "loras" / "a.safetensors")
+    outside = write_model_file(tmp_path / "outside.safetensors", seed=2)
+    [request] = await asyncio.to_thread(select_files, [str(file.parent)], LORA)
+    assert isinstance(request, PushRequest)
+    prepared = await pusher.prepare(await pusher.identify(request))
+    assert isinstance(prepared, PreparedPush)
+    file.unlink()
+    file.symlink_to(outside)
+    with pytest.raises(FileChanged):
+        await pusher.deliver(prepared)
 
 
 def test_select_version_file_that_is_a_link_out_of_the_folder_raises_nothing_to_push(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Files beside model files: which picture is found, which details are read, and what a push sends."""
 
+import asyncio
 import json
 import os
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from modelyard.client.api.registry import RegistryApi
 from modelyard.client.settings import ClientSettings
-from modelyard.client.transfers.collect import Notes, PushRequest
+from modelyard.client.transfers.collect import ModelOverrides, Notes, PushRequest, select_files
 from modelyard.client.transfers.dry_run import plan_push
 from modelyard.client.transfers.push import Pusher, PushOptions
 from modelyard.client.transfers.sidecars import (
@@ -102,6 +103,48 @@ async def test_dry_run_names_the_picture_and_sends_nothing(
     assert (plan.action, plan.picture) == ("push", picture)
     [plan] = (await plan_push(registry, settings, [build_request(file)], sidecars=False)).entries
     assert plan.picture is None
+
+
+@pytest.mark.parametrize("is_folder_pushed", [True, False], ids=["folder", "file"])
+async def test_push_sends_no_sidecar_that_is_a_link_out_of_the_folder(
+    pusher: Pusher, registry: RegistryApi, settings: ClientSettings, tmp_path: Path, is_folder_pushed: bool
+) -> None:
+    loras = tmp_path / "loras"
+    file = write_model_file(loras / "ink.safetensors")
+    (tmp_path / "private.png").write_bytes(make_png())
+    (tmp_path / "private.json").write_text(json.dumps({"baseModel": "private"}))
+    file.with_name("ink.png").symlink_to(tmp_path / "private.png")
+    file.with_name("ink.civitai.info").symlink_to(tmp_path / "private.json")
+    [request] = await asyncio.to_thread(
+        select_files, [str(loras if is_folder_pushed else file)], ModelOverrides("loras")
+    )
+    assert isinstance(request, PushRequest)
+    [plan] = (await plan_push(registry, settings, [request])).entries
+    assert (plan.picture, plan.sidecar) == (None, None)
+    pushed = await pusher.push(request)
+    assert pushed.picture is not None
+    assert "is a link that leaves the folder" in str(pushed.picture.error)
+    assert (pushed.sidecar, pushed.model.preview_url) == (None, None)
+
+
+async def test_push_follows_sidecar_links_within_the_folder_and_to_the_place_of_a_linked_model(
+    pusher: Pusher, tmp_path: Path
+) -> None:
+    loras, store = tmp_path / "models" / "loras", tmp_path / "store"
+    write_model_file(loras / "ink.safetensors")
+    (tmp_path / "models" / "ink.png").write_bytes(make_png())
+    (loras / "ink.png").symlink_to("../ink.png")
+    [inside] = await asyncio.to_thread(select_files, [str(tmp_path / "models")], ModelOverrides("loras"))
+    linked = loras / "far.safetensors"
+    linked.symlink_to(write_model_file(store / "far.safetensors", seed=2))
+    (store / "far.png").write_bytes(make_png())
+    (loras / "far.png").symlink_to(store / "far.png")
+    [named] = await asyncio.to_thread(select_files, [str(linked)], ModelOverrides("loras"))
+    for request in (inside, named):
+        assert isinstance(request, PushRequest)
+        pushed = await pusher.push(request)
+        assert pushed.picture is not None
+        assert pushed.picture.error is None
 
 
 def test_find_sidecars_of_5000_models_lists_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

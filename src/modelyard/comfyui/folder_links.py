@@ -29,9 +29,23 @@ class FolderLinks:
             return "is a link that leads to nothing"
         except OSError as failure:
             return f"is a link that cannot be followed ({failure.strerror})"
-        if any(end.is_relative_to(folder) for folder in self._inside):
-            return None
-        return f'is a link that leaves the folder, to "{end}"'
+        return None if self._is_inside(end) else f'is a link that leaves the folder, to "{end}"'
+
+    def find_status(self, path: Path) -> os.stat_result | None:
+        """Return the status of the file to which a path in the folder leads; None if it is outside. Blocking.
+
+        A file with another identity than this status has may be another one: a link may be changed after the check.
+
+        Raises:
+            OSError: nothing is there, or it cannot be read.
+        """
+        end = Path(os.path.realpath(path, strict=True))
+        # Not followed again: it may be a link by now.
+        return end.lstat() if self._is_inside(end) else None
+
+    def _is_inside(self, end: Path) -> bool:
+        """Return whether a resolved path is in the folder."""
+        return any(end.is_relative_to(folder) for folder in self._inside)
 
 
 def _find_blobs(root: Path) -> list[Path]:

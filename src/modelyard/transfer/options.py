@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from modelyard.transfer.limited_transfer import LimitedTransfer
+    from modelyard.transfer.source_file import FileIdentity
 
 MAX_CHUNK_SIZE = 1024 * 1024
 
@@ -86,6 +87,7 @@ class TransferOptions:
     bandwidth_limit: BandwidthLimit | None = None
     limited_transfer: LimitedTransfer | None = None  # set if transfers share a limit of concurrent requests
     idle_connections: IdleConnections | None = None  # set if transfers one after the other share connections
+    source_identity: FileIdentity | None = None  # of an upload: nothing is sent of a file that has another one
     tls: ssl.SSLContext | None = None  # None: the system's certificates
 
 

@@ -32,7 +32,12 @@ class SourceFile:
         FileChanged: from ``ensure_unchanged``, and from reads that begin at or after the end of the file.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, expected: FileIdentity | None = None) -> None:
+        """Open a file; with ``expected``, only one with this identity.
+
+        Raises:
+            FileChanged: it has another one.
+        """
         self.path = path
         try:
             self._file = path.open("rb", buffering=0)
@@ -40,6 +45,9 @@ class SourceFile:
             raise build_disk_error(path, failure) from failure
         self.descriptor = self._file.fileno()
         self.identity = _get_identity(os.fstat(self.descriptor))
+        if expected is not None and self.identity != expected:
+            self._file.close()
+            raise FileChanged(path)
 
     def __enter__(self) -> Self:
         return self

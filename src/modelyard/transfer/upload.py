@@ -208,7 +208,7 @@ async def _open_upload(
 ) -> AsyncIterator[_Upload]:
     """Open a file for upload with a thread for each connection, and report its progress while the block runs."""
     async with ThreadPool(connections) as pool:
-        with await pool.run(lambda: SourceFile(path)) as source:
+        with await pool.run(lambda: SourceFile(path, options.source_identity)) as source:
             upload = _Upload(source, pool, on_progress, options)
             async with report_progress(on_progress, upload.counter):
                 yield upload

@@ -2,6 +2,7 @@
 
 import glob
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
@@ -79,6 +80,8 @@ class PushRequest:
 
     Without a ``display_name``, a new model gets the file's, and an existing one keeps its own. With ``replace``, the
     file may become the next version of the model at that path.
+
+    ``links`` are those of the folder argument that has the file; None for a file that is an argument itself.
     """
 
     file: Path
@@ -89,6 +92,7 @@ class PushRequest:
     replace: bool
     note: str | None = None
     replaces: UUID | None = None  # the model that was chosen for it, wherever its path is by then
+    links: FolderLinks | None = field(default=None, compare=False, repr=False)
 
     @property
     def path_key(self) -> str:
@@ -270,6 +274,7 @@ def _build_request(
             overrides.notes,
             overrides.replace,
             overrides.note,
+            links=found.links,
         )
         first = used_paths.setdefault(request.path_key, file)
         if first is not file:
@@ -292,7 +297,9 @@ def _check_file(found: _FoundFile) -> None:
     if not file.exists():
         raise NothingToPush(f'There is no file "{file}".')
     if links is not None and (problem := links.find_problem(file)) is not None:
-        raise NothingToPush(f'"{file}" {problem}. If you mean to push what is there, name the link itself.')
+        raise NothingToPush(
+            f'"{file}" {problem}. To push what is there, name the link: modelyard push {shlex.quote(str(file))}'
+        )
     if file.is_dir():
         next(file.iterdir(), None)  # raises why its files could not be listed
         return

@@ -16,7 +16,7 @@ from modelyard.client.transfers.own_places import OwnPlace, find_own_place
 from modelyard.client.transfers.own_role import OwnRole
 from modelyard.client.transfers.path_state import PathState, PathStatus, compare_with_registry
 from modelyard.client.transfers.push import PushOptions
-from modelyard.client.transfers.sidecars import find_sidecar_picture, read_sidecar_details
+from modelyard.client.transfers.sidecars import find_sidecar_picture, find_sidecar_problem, read_sidecar_details
 from modelyard.transfer.errors import DiskFailed, FileChanged
 from modelyard.transfer.hashing import DigestCache, compute_sha256
 from modelyard.transfer.thread_pool import run_all
@@ -127,7 +127,11 @@ async def _plan_readable_file(planner: _Planner, request: PushRequest) -> DryRun
     if not planner.sidecars:
         return entry
     picture = await asyncio.to_thread(find_sidecar_picture, file)
-    details = await asyncio.to_thread(read_sidecar_details, file, found.file_hash) if is_sent else None
+    if picture is not None:
+        problem = await asyncio.to_thread(find_sidecar_problem, picture, file, request.links)
+        picture = picture if problem is None else None
+    read_details = partial(read_sidecar_details, file, found.file_hash, request.links)
+    details = await asyncio.to_thread(read_details) if is_sent else None
     return entry._replace(picture=picture, sidecar=details.file if details else None)
 
 

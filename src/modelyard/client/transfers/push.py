@@ -35,6 +35,7 @@ from modelyard.client.transfers.sidecars import (
     PictureUnusable,
     SidecarDetails,
     find_sidecar_picture,
+    find_sidecar_problem,
     read_sidecar_details,
     read_sidecar_picture,
 )
@@ -48,6 +49,7 @@ from modelyard.client.transfers.uploads import (
     plan_upload,
 )
 from modelyard.client.transfers.verification import find_verified_version
+from modelyard.transfer.errors import FileChanged
 from modelyard.transfer.hashing import DigestCache
 from modelyard.transfer.options import DEFAULT_OPTIONS, IdleConnections, TransferOptions
 from modelyard.transfer.progress import ProgressEvent, Resumed
@@ -156,7 +158,7 @@ class Pusher:
         Raises:
             OSError, TransferFailed: the file cannot be read, or changed meanwhile.
         """
-        identity, known_hash = await asyncio.to_thread(self._read_identity, request.file)
+        identity, known_hash = await asyncio.to_thread(self._read_identity, request)
         if known_hash is None and identity.size <= HASHED_FIRST_BYTES:
             known_hash = await self._compute_hash(request.file)
         return IdentifiedFile(request, identity, known_hash)
@@ -190,13 +192,13 @@ class Pusher:
         if found.needs_upload(request):
             await self._checks.check_file(request.file, request.model_path)
         if (pushed := await self._find_pushed(request, found)) is not None:
-            return pushed if pushed.model.preview_url else await self._send_picture(pushed)
+            return pushed if pushed.model.preview_url else await self._send_picture(request, pushed)
 
         upload_request = _build_upload_request(request, identity.size, found.file_hash, found.model)
         resume_key = self._resume_store.compute_key(
             self._registry.url, self._registry.team, request.path_key, str(request.file.absolute()), *identity
         )
-        upload = Upload(request.file, upload_request, resume_key)
+        upload = Upload(request.file, upload_request, resume_key, identity)
         return await self._plan(request, found, upload)
 
     async def _find_pushed(self, request: PushRequest, found: PathState) -> PushSucceeded | None:
@@ -230,7 +232,7 @@ class Pusher:
         if ticket.hash_first and upload.request.file_hash is None:
             file_hash = await self._compute_hash(request.file)
             with_hash = _build_upload_request(request, upload.request.file_size, file_hash, found.model)
-            upload = Upload(request.file, with_hash, upload.resume_key)
+            upload = replace(upload, request=with_hash)
             continued = with_hash.model_copy(update={"storage_key": ticket.storage_key})
             ticket = await follow_model(self._registry, continued, self._calls.presign_upload)
         return PreparedPush(request, found, upload, plan_upload(upload.request, ticket))
@@ -248,7 +250,8 @@ class Pusher:
         async with self._uploader.lock_record(prepared.upload, prepared.plan) as upload:
             async with self._free_jobs:
                 stored = await self._uploader.upload(upload, prepared.plan)
-            read_details = partial(read_sidecar_details, prepared.request.file, stored.file_hash)
+            file, links = prepared.request.file, prepared.request.links
+            read_details = partial(read_sidecar_details, file, stored.file_hash, links)
             details = await asyncio.to_thread(read_details) if self._options.sidecars else None
             registered = await self._register(prepared, stored, details)
         model = await self._calls.get_model(registered.id)
@@ -259,7 +262,7 @@ class Pusher:
         is_sent = not isinstance(prepared.plan, StoredContent)
         sent_bytes = prepared.upload.request.file_size - self._kept_bytes.get(pushed.file, 0) if is_sent else 0
         pushed = replace(pushed, sent_bytes=sent_bytes, same_version=prepared.found.same_version)
-        return await self._send_picture(pushed)
+        return await self._send_picture(prepared.request, pushed)
 
     def _report_upload(self, event: ProgressEvent) -> None:
         """Report an event, and store how much of a resumed file is kept."""
@@ -272,17 +275,17 @@ class Pusher:
         async with self._free_jobs:
             return await self._uploader.compute_hash(file)
 
-    async def _send_picture(self, pushed: PushSucceeded) -> PushSucceeded:
+    async def _send_picture(self, request: PushRequest, pushed: PushSucceeded) -> PushSucceeded:
         """Send the picture beside a pushed file, unless its version has one; return the result with what became of it.
 
         A picture that is refused does not make the push fail.
         """
-        picture = await asyncio.to_thread(find_sidecar_picture, pushed.file) if self._options.sidecars else None
+        picture = await asyncio.to_thread(find_sidecar_picture, request.file) if self._options.sidecars else None
         if picture is None:
             return pushed
         try:
             async with self._free_jobs:
-                content = await asyncio.to_thread(read_sidecar_picture, picture)
+                content = await asyncio.to_thread(_read_picture, request, picture)
                 preview = await self._registry.set_preview(pushed.model.id, pushed.version, content, replace=False)
         except (problems.Unauthenticated, problems.SessionEnded):
             raise
@@ -335,12 +338,31 @@ class Pusher:
         self._idle_connections.close()
         await asyncio.to_thread(self._digests.save)
 
-    def _read_identity(self, file: Path) -> tuple[FileIdentity, str | None]:
-        """Return a file's identity, and its hash (``sha256:<hex>``) if it is cached, else None. Blocking."""
-        status = file.stat()
+    def _read_identity(self, request: PushRequest) -> tuple[FileIdentity, str | None]:
+        """Return a file's identity, and its hash (``sha256:<hex>``) if it is cached, else None. Blocking.
+
+        Raises:
+            FileChanged: it leads out of the pushed folder since it was selected.
+        """
+        file, links = request.file, request.links
+        status = file.stat() if links is None else links.find_status(file)
+        if status is None:
+            raise FileChanged(file)
         identity = FileIdentity(status.st_size, status.st_mtime_ns, status.st_ino)
         digest = self._digests.find_digest(file, identity)
         return identity, None if digest is None else f"sha256:{digest}"
+
+
+def _read_picture(request: PushRequest, picture: Path) -> bytes:
+    """Return the content of the picture beside a file. Blocking.
+
+    Raises:
+        PictureUnusable: it is a link that is not followed, or see ``read_sidecar_picture``.
+        OSError: it cannot be read.
+    """
+    if (problem := find_sidecar_problem(picture, request.file, request.links)) is not None:
+        raise PictureUnusable(f'"{picture}" {problem}. Put a copy of the picture beside the model.')
+    return read_sidecar_picture(picture)
 
 
 def _build_upload_request(request: PushRequest, size: int, file_hash: str | None, model: Model | None) -> UploadRequest:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from modelyard.comfyui.folder_links import FolderLinks
 from modelyard.wire.formats import MAX_PICTURE_BYTES
 from modelyard.wire.model_details import MAX_SIDECAR_TEXT_LENGTH, MAX_SIDECAR_WORDS, Sidecar
 
@@ -70,15 +71,27 @@ def read_sidecar_picture(picture: Path) -> bytes:
     return picture.read_bytes()
 
 
-def read_sidecar_details(file: Path, file_hash: str | None) -> SidecarDetails | None:
+def find_sidecar_problem(sidecar: Path, file: Path, links: FolderLinks | None) -> str | None:
+    """Return why a file beside a model file is not read, as what it is; None if it may be. Blocking.
+
+    A link is followed only if it ends in the pushed folder, whose ``links`` are None if the model file was named
+    itself, or in the folder of the model file, or of the file to which that is a link.
+    """
+    beside = FolderLinks(Path(os.path.realpath(file)).parent)
+    problem = (links or FolderLinks(file.parent)).find_problem(sidecar)
+    return None if problem is None or beside.find_problem(sidecar) is None else problem
+
+
+def read_sidecar_details(file: Path, file_hash: str | None, links: FolderLinks | None = None) -> SidecarDetails | None:
     """Return what ``.civitai.info``, or else LoRA Manager's ``.metadata.json``, declares of a model file. Blocking.
 
-    None if there is neither, if it cannot be read, or if the hash in it is that of another file than ``file_hash``
-    (``sha256:<hex>``, None if the file was not hashed). Halves of surrogate pairs are removed from the texts.
+    None if there is neither, if it cannot be read or is not followed (see ``find_sidecar_problem``), or if the hash in
+    it is that of another file than ``file_hash`` (``sha256:<hex>``, None if the file was not hashed). Halves of
+    surrogate pairs are removed from the texts.
     """
     for suffix in DETAILS_SUFFIXES:
         sidecar = file.with_name(file.stem + suffix)
-        document = _read_json(sidecar)
+        document = _read_json(sidecar) if find_sidecar_problem(sidecar, file, links) is None else None
         if document is None or not _agrees(document, file_hash):
             continue
         details = _parse_details(sidecar, document)

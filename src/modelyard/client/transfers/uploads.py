@@ -15,6 +15,7 @@ from modelyard.transfer.options import DEFAULT_OPTIONS, TransferOptions
 from modelyard.transfer.part_plan import plan_parts
 from modelyard.transfer.progress import Hashed, OnProgress, ProgressEvent, Resumed, Sent
 from modelyard.transfer.retry import is_url_expired
+from modelyard.transfer.source_file import FileIdentity
 from modelyard.transfer.thread_pool import run_concurrently
 from modelyard.transfer.upload import upload_parts, upload_whole
 from modelyard.wire import problems
@@ -77,11 +78,15 @@ def plan_upload(request: UploadRequest, ticket: UploadTicket) -> StoredContent |
 
 @dataclass(frozen=True)
 class Upload:
-    """A file, the upload that was requested for it, and the key of its resume record."""
+    """A file, the upload that was requested for it, the key of its resume record, and the file when it was examined.
+
+    Nothing is sent of a file that has another ``identity`` by then, such as one to which a link was changed.
+    """
 
     file: Path
     request: UploadRequest
     resume_key: str
+    identity: FileIdentity | None = None
     uses_record: bool = True  # False: no record is read or written, as another process works on the same upload
 
 
@@ -187,7 +192,8 @@ class Uploader:
     async def _put(self, upload: Upload, ticket: UploadTicket) -> None:
         """Send a whole file to the URL of its ticket."""
         request = Request(ticket.upload_url, ticket.upload_headers)
-        await upload_whole(upload.file, request, self._report, options=self._network)
+        options = replace(self._network, source_identity=upload.identity)
+        await upload_whole(upload.file, request, self._report, options=options)
 
     async def _send_all_parts(self, upload: Upload, ticket: UploadTicket) -> str:
         """Start a multipart upload, write its resume record, send all parts, complete it; return the storage key."""
@@ -254,7 +260,11 @@ class Uploader:
             return {each.part_number: Request(each.upload_url, each.upload_headers) for each in tickets.part_list}
 
         sent = await upload_parts(
-            upload.file, missing, presign, on_progress=_add_to_sent(stored_bytes, self._report), options=self._network
+            upload.file,
+            missing,
+            presign,
+            on_progress=_add_to_sent(stored_bytes, self._report),
+            options=replace(self._network, source_identity=upload.identity),
         )
         etags = dict(stored) | {part.number: part.etag for part in sent}
         named = [NamedPart(part_number=number, etag=etag) for number, etag in sorted(etags.items())]

@@ -1,6 +1,7 @@
 """The files of a local folder that is pushed as one model, as they were when it was listed."""
 
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,9 +146,8 @@ def _walk(
             raise FolderInvalid(f"'{path}' {problem}. {advice}", path)
         elif entry.is_dir():
             yield from _walk(entry, f"{path}/", (*above, here), links)
-        elif not entry.is_file():
+        elif (found := links.find_status(entry)) is None or not stat.S_ISREG(found.st_mode):
             raise FolderInvalid(f"'{path}' is not a regular file. Remove it.", path)
         else:
-            status = entry.stat()
-            identity = FileIdentity(status.st_size, status.st_mtime_ns, status.st_ino)
+            identity = FileIdentity(found.st_size, found.st_mtime_ns, found.st_ino)
             yield LocalFile(path, entry, identity) if identity.size else LeftOutFile(path, "empty")

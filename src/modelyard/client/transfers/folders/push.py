@@ -37,6 +37,7 @@ from modelyard.client.transfers.uploads import (
 )
 from modelyard.transfer.errors import DiskFailed, FileChanged
 from modelyard.transfer.progress import ignore_progress
+from modelyard.transfer.source_file import FileIdentity
 from modelyard.transfer.thread_pool import run_all
 from modelyard.wire import problems
 from modelyard.wire.folders.manifest import FolderFile, build_manifest, get_file_hash
@@ -63,6 +64,7 @@ class _Content:
     name: str
     sha256: str
     size: int
+    identity: FileIdentity | None = None  # when the folder was listed
 
 
 @dataclass(frozen=True)
@@ -271,7 +273,7 @@ class _FolderPusher(Pusher):
                 self._progress.skip(file.size)
                 continue
             yielded.add(file.sha256)
-            yield _Content(local.file, local.file.name, file.sha256, file.size)
+            yield _Content(local.file, local.file.name, file.sha256, file.size, local.identity)
         sha256 = get_file_hash(prepared.manifest).removeprefix("sha256:")
         if sha256 not in record.storage_keys:
             yield _Content(manifest, _MANIFEST_NAME, sha256, len(prepared.manifest))
@@ -291,7 +293,7 @@ class _FolderPusher(Pusher):
         resume_key = self._resume_store.compute_key(
             self._registry.url, self._registry.team, push.path_key, content.sha256, content.size
         )
-        upload = Upload(content.file, request, resume_key)
+        upload = Upload(content.file, request, resume_key, content.identity)
         plan = await self._plan_content(upload)
         if isinstance(plan, StoredContent):
             self._progress.skip(content.size)
