@@ -41,6 +41,23 @@ def test_delete_model_of_a_pinned_collection_with_subscriptions_is_refused_with_
     assert collection["name"] in refused.json()["detail"]
     assert team.get(f"/models/{ink}").status_code == 200
     assert team.delete(f"/models/{ink}?force=true").status_code == 204
+    [deleted] = team.get("/audit-events", action="model.deleted").json()["audit_event_list"]
+    assert deleted["facts"]["pinned_in"] == [collection["name"]]
+
+
+@pytest.mark.usefixtures("machine")
+def test_delete_model_of_a_held_version_that_no_machine_has_yet_needs_no_force(team: ApiCaller, ink: str) -> None:
+    other = team.register(make_model_file("other"), "loras/other.safetensors")
+    create(team, other)
+    [collection] = team.get("/collections").json()["collection_list"]
+    path = f"/collections/{collection['id']}"
+    assert team.put(path, is_held=True).status_code == 200
+    models = [{"model_id": other}, {"model_id": ink}]
+    assert team.post(f"{path}/versions", model_list=models, expected_version=1).status_code == 201
+    deleted = team.delete(f"/models/{ink}")
+    assert deleted.status_code == 204
+    [event] = team.get("/audit-events", action="model.deleted").json()["audit_event_list"]
+    assert "pinned_in" not in event["facts"]
 
 
 @pytest.mark.usefixtures("machine")

@@ -131,7 +131,13 @@ export const DESCRIBERS: Record<string, Describer> = {
   'model.unassigned': assignmentEvent('ended the assignment of'),
   'model.enabled': modelEvent('enabled'),
   'model.disabled': modelEvent('disabled'),
-  'model.deleted': modelEvent('moved', 'to the trash'),
+  'model.deleted': (facts, event) =>
+    modelEvent(
+      'moved',
+      facts.pinned_in
+        ? `to the trash by force, although it is pinned in ${formatList(facts.pinned_in)}`
+        : 'to the trash',
+    )(facts, event),
   'model.restored': modelEvent('restored', 'from the trash'),
   'model.verified': versionEvent('verified'),
   'model.failed': versionEvent('could not verify', () => ': it is refused, or not what was declared'),

@@ -60,12 +60,14 @@ def list_pinned_versions(session: Session, team_id: UUID, model_ids: Collection[
 def delete_model(session: Session, team: TeamContext, model_id: UUID, if_match: str | None, *, force: bool) -> None:
     """Move a model to the trash; see ``models.operations.delete_model``, whose checks come first.
 
+    The audit event names the collections from whose machines ``force`` takes the model.
+
     Raises:
-        ModelPinned: without ``force``, if machines are subscribed to a pinned collection that has it.
+        ModelPinned: without ``force``, if machines hold it by a pinned collection.
     """
-    models.delete_model(session, team, model_id, if_match)
-    names = [] if force else _list_pinning_collections(session, team.team_id, model_id)
-    if names:
+    names = _list_pinning_collections(session, team.team_id, model_id)
+    models.delete_model(session, team, model_id, if_match, pinned_in=names)
+    if names and not force:
         listed = ", ".join(f"'{name}'" for name in names)
         raise problems.ModelPinned(
             f"Machines that are subscribed to {listed} hold the model, since its versions are pinned there. They would"
@@ -75,8 +77,10 @@ def delete_model(session: Session, team: TeamContext, model_id: UUID, if_match: 
 
 
 def _list_pinning_collections(session: Session, team_id: UUID, model_id: UUID) -> list[str]:
-    """Return the names of pinned collections with subscriptions that have a model, by name, the first ones."""
+    """Return the names of pinned collections that have a model in a version of subscribed machines, the first ones."""
     is_subscribed = exists().where(SubscriptionRow.collection_id == _collections.c.id)
+    is_on_machines = _entries.c.number.in_([_collections.c.rolled_out_version, _collections.c.rollout_version])
     query = _pinned_entries.with_only_columns(_collections.c.name, _collections.c.name_key).distinct()
-    query = query.where(_collections.c.team_id == team_id, _entries.c.model_id == model_id, is_subscribed)
+    query = query.where(_collections.c.team_id == team_id, _entries.c.model_id == model_id)
+    query = query.where(is_subscribed, is_on_machines)
     return [row.name for row in session.execute(query.order_by(_collections.c.name_key).limit(_MAX_NAMED))]

@@ -1,6 +1,6 @@
 """Operations on models: find, change, delete, restore."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -294,10 +294,13 @@ def _check_format(model: ModelRow, model_path: str) -> None:
         raise problems.ModelPathRefused(message, errors=[{"field": "model_path", "message": message}])
 
 
-def delete_model(session: Session, team: TeamContext, model_id: UUID, if_match: str | None) -> None:
+def delete_model(
+    session: Session, team: TeamContext, model_id: UUID, if_match: str | None, *, pinned_in: Sequence[str] = ()
+) -> None:
     """Move a model to the trash: it disappears from lists and manifests at once; its content stays for the trash days.
 
-    Deletes its replica states, increments the team's revision, and records an audit event.
+    Deletes its replica states, increments the team's revision, and records an audit event, which has the names of the
+    pinned collections by which machines hold the model.
 
     Raises:
         KeyNotAllowed: see ``check_may_remove``.
@@ -309,7 +312,8 @@ def delete_model(session: Session, team: TeamContext, model_id: UUID, if_match: 
     check_etag(model, if_match)
     move_to_trash(session, model)
     revisions.increment_revision(session, team.team_id, models=-1)
-    audit.record(session, team.actor, team.team_id, "model.deleted", str(model.id), model_path=model.model_path)
+    facts = {"model_path": model.model_path, **({"pinned_in": list(pinned_in)} if pinned_in else {})}
+    audit.record(session, team.actor, team.team_id, "model.deleted", str(model.id), **facts)
 
 
 def move_to_trash(session: Session, model: ModelRow) -> None:

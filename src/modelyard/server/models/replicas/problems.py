@@ -46,8 +46,7 @@ def load_problem_reasons(
         for number, *reasons in rows
     }
     for number, reason in _load_lost_pins(session, numbers).items():
-        if "blocked" not in result[number]:
-            result[number] = {**result[number], "blocked": reason}
+        result[number] = {"blocked": reason, **result[number]}
     return result
 
 

@@ -39,7 +39,7 @@ export function useDeleteModel(model: Model, onDeleted?: () => void): { remove: 
       verb="Delete model"
       isOpen={isOpen}
       isBusy={isBusy}
-      onConfirm={() => void deleteNow(true)}
+      onConfirm={() => void deleteNow(uses.some((use) => use.is_pinned))}
       onClose={() => setOpen(false)}
     >
       <Uses uses={uses} />
