@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from uuid import uuid4
 
-from tests.server.harness import ApiCaller, Harness, make_model_file
+from tests.server.harness import ApiCaller, Harness, hash_of, make_model_file
 
 CONTENT = make_model_file()
 
@@ -55,6 +55,7 @@ def test_restore_model_at_taken_path_returns_409_until_the_path_is_free(team: Ap
     problem = refused.json()
     assert (refused.status_code, problem["error_code"], problem["model_id"]) == (409, "model_path_taken", new)
     assert (problem["free_path"], problem["restored_id"]) == ("loras/ink_2.safetensors", model_id)
+    assert (problem["held_hash"], problem["sent_hash"]) == (hash_of(make_model_file("new")), hash_of(CONTENT))
     team.delete(f"/models/{new}")
     assert team.post(f"/models/{model_id}/restore").status_code == 200
 

@@ -142,12 +142,14 @@ def build_path_occupied(
 ) -> problems.ModelPathTaken:
     """Build the problem for a model that exists, or is in the trash, and that cannot be moved to a path of ``holder``.
 
-    Its facts are the holder, the model and a free path.
+    Its facts are the holder, the model, both hashes and a free path.
     """
     return problems.ModelPathTaken(
         f"'{holder.model_path}' is taken by another model. Move or remove that one, or use another path.",
         model_id=str(holder.id),
         model_path=holder.model_path,
+        held_hash=holder.file_hash,
+        sent_hash=model.file_hash,
         free_path=_find_free_path(session, holder.team_id, path),
         **{"moved_id" if model.deleted_at is None else "restored_id": str(model.id)},
     )
