@@ -53,6 +53,13 @@ def test_ended_import_says_what_became_of_the_model(case: str) -> None:
     assert bool(ended.error) == (case != "verified")
 
 
+def test_ended_import_that_relies_on_an_etag_says_so() -> None:
+    ended = build_ended(build_model("verified"))
+    record = ended.record.model_copy(update={"relies_on_etag": True})
+    assert "only the ETag" in format_ended(EndedImport(record, ended.model))
+    assert "ETag" not in format_ended(ended)
+
+
 @pytest.mark.parametrize(
     ("model", "error", "line"),
     [

@@ -240,3 +240,9 @@ test('describeImport names the bytes that have come, and no size that is not kno
   expect(describeImport({ ...running, bytes_done: 2_000 })).toBe('Downloading, 2.0 kB so far')
   expect(describeImport({ ...running, bytes_done: 2_000, file_size: 9_000 })).toBe('Downloading, 2.0 kB of 9.0 kB')
 })
+
+test('describeImport of an import that relies on an ETag says so', () => {
+  const done = { import_state: 'done', relies_on_etag: false } as ModelImport
+  expect(describeImport(done)).toBe('Imported')
+  expect(describeImport({ ...done, relies_on_etag: true })).toContain('only the ETag of the source')
+})

@@ -27,6 +27,7 @@ class Storage:
     pictures: dict[str, bytes] = field(default_factory=dict)  # by path
     says_size: bool = True
     is_chunked: bool = True
+    refusals: list[tuple[int, dict[str, str]]] = field(default_factory=list)  # of the next downloads
     on_cut: Callable[[], None] = lambda: None
     on_bytes: Callable[[int], None] = lambda _: None
     _going: threading.Event = field(default_factory=threading.Event)
@@ -55,6 +56,10 @@ class Storage:
             return
         if handler.path in self.pictures:
             send(handler, 200, self.pictures[handler.path], {"Content-Type": "image/png"})
+            return
+        if self.refusals and handler.command == "GET":
+            status, headers = self.refusals.pop(0)
+            send(handler, status, b"", headers)
             return
         content, uses = self._signed.get(handler.path, (b"", 0))
         assert "Authorization" not in handler.headers

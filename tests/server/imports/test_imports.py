@@ -175,6 +175,15 @@ def test_import_other_file_than_its_name_fails(team: ApiCaller, fakes: FakeSourc
     assert team.get("/models").json()["model_list"] == []
 
 
+def test_import_pickle_file_that_the_team_takes_none_of_is_refused(
+    team: ApiCaller, fakes: FakeSources, link: str
+) -> None:
+    draft = team.post("/imports/resolve", url=link).json()
+    team.put("/teams/current", pickle_policy="block")
+    refused = team.post("/imports", **confirm(draft, model_path="loras/ink.pt"))
+    assert (refused.status_code, refused.json()["error_code"]) == (422, "not_a_model_file")
+
+
 def test_import_source_gated_after_draft_fails_in_words_and_retry_succeeds(
     team: ApiCaller, fakes: FakeSources, link: str
 ) -> None:

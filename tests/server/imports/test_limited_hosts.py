@@ -1,9 +1,11 @@
 """A host that limits requests is asked by no import before the time that it names."""
 
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
 
+from modelyard.server.imports import import_leases
 from modelyard.server.imports.tables import ImportRow
 from tests.server.imports.calls import start
 from tests.server.imports.fake_sources import FakeSources
@@ -50,14 +52,61 @@ def test_import_next_host_with_an_error_that_names_no_time_is_asked_by_others(
     assert sorted(states) == ["done", "queued"]
 
 
-@pytest.mark.parametrize("change", ["retry", "cancel"])
-def test_import_that_met_the_limit_is_changed_by_a_person_ends_the_pause_only_by_a_retry(
-    stopped: Stopped, fakes: FakeSources, link: str, change: str
+def test_import_next_host_is_left_alone_no_longer_than_it_asks_though_its_import_waits_longer(
+    stopped: Stopped, fakes: FakeSources, link: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_leases, "FIRST_PAUSE", timedelta(seconds=100))
+    first = UUID(start(stopped.owner, link))
+    fakes.huggingface.refusals = [(429, {"Retry-After": "40"})]
+    stopped.create_importer().import_next()
+    with stopped.resources.database.reading() as session:
+        row = session.get_one(ImportRow, first)
+        assert row.leased_until is not None
+        assert row.held_until is not None
+        assert row.leased_until - row.held_until == timedelta(seconds=60)
+
+
+def test_import_next_limit_of_the_storage_behind_a_redirect_is_not_one_of_the_host(
+    stopped: Stopped, fakes: FakeSources, link: str
+) -> None:
+    start(stopped.owner, link)
+    other = start(stopped.owner, link, model_path="loras/other.safetensors")
+    fakes.storage.refusals = [(429, {"Retry-After": "600"})]
+    importer = stopped.create_importer()
+    assert [importer.import_next(), importer.import_next()] == [True, True]
+    assert stopped.owner.get(f"/imports/{other}").json()["import_state"] == "done"
+
+
+@pytest.mark.parametrize(
+    ("changed", "change", "is_run"), [("first", "retry", True), ("first", "cancel", False), ("other", "retry", True)]
+)
+def test_change_import_from_a_host_that_limits_requests_ends_the_pause_only_by_a_retry(
+    stopped: Stopped, fakes: FakeSources, link: str, changed: str, change: str, is_run: bool
 ) -> None:
     first = start(stopped.owner, link)
     fakes.huggingface.refusals = [(429, {"Retry-After": "600"})]
     importer = stopped.create_importer()
     importer.import_next()
-    start(stopped.owner, link, model_path="loras/other.safetensors")
-    assert stopped.owner.post(f"/imports/{first}/{change}").status_code == 200
-    assert importer.import_next() is (change == "retry")
+    other_team = stopped.registry.create_other_team()
+    other = start(other_team, link, model_path="loras/other.safetensors")
+    caller, import_id = (stopped.owner, first) if changed == "first" else (other_team, other)
+    assert caller.post(f"/imports/{import_id}/{change}").status_code == 200
+    assert importer.import_next() is is_run
+
+
+def test_get_import_from_a_host_that_another_import_found_limited_says_until_when_and_why(
+    stopped: Stopped, fakes: FakeSources, link: str
+) -> None:
+    first = start(stopped.owner, link)
+    fakes.huggingface.refusals = [(429, {"Retry-After": "600"})]
+    stopped.create_importer().import_next()
+    other_team = stopped.registry.create_other_team()
+    other = start(other_team, link)
+    found = other_team.get(f"/imports/{other}").json()
+    assert found["retry_at"] == stopped.owner.get(f"/imports/{first}").json()["retry_at"]
+    assert found["error_code"] == "source_unavailable"
+    assert "limits how often it is asked" in found["error"]
+    assert other_team.get("/imports").json()["import_list"] == [found]
+    stopped.expire_leases()
+    found = other_team.get(f"/imports/{other}").json()
+    assert (found["retry_at"], found["error"], found["error_code"]) == (None, None, None)

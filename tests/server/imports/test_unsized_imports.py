@@ -93,7 +93,9 @@ def test_import_file_without_size_above_the_quota_fails_and_frees_it(
     assert team.presign(make_model_file("other", PART)).status_code == 200
 
 
-def test_import_file_without_size_reserves_a_part_of_the_quota(team: ApiCaller, fakes: FakeSources, link: str) -> None:
+def test_import_file_without_size_and_quota_below_one_part_is_refused(
+    team: ApiCaller, fakes: FakeSources, link: str
+) -> None:
     team.put("/teams/current", quota_bytes=PART - 1)
     draft = team.post("/imports/resolve", url=link).json()
     kept = {name: draft[name] for name in ("url", "display_name", "model_type", "model_path")}

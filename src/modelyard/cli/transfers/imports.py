@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from modelyard.wire.imports.drafts import ImportDraft
     from modelyard.wire.imports.jobs import ModelImport, NewImport
 
+_RELIES_ON_ETAG = """\
+  The download was interrupted, and no hash is declared: only the ETag of
+  the source says that all bytes are of one file."""
 _HEADINGS = ("SOURCE", "SIZE", "PATH", "BASE MODEL", "LICENSE")
 
 
@@ -104,7 +107,7 @@ def build_reporter(view: ProgressView) -> Callable[[ModelImport], None]:
 
 
 def format_ended(ended: EndedImport | RefusedImport) -> str:
-    """Return the line about an import that has ended or is refused."""
+    """Return the line about an import that has ended or is refused, and two more if only an ETag joins its ranges."""
     from modelyard.client.imports import RefusedImport
 
     if isinstance(ended, RefusedImport):
@@ -113,4 +116,6 @@ def format_ended(ended: EndedImport | RefusedImport) -> str:
     if ended.error and not ended.is_waiting:
         return f"{path}: not imported. {ended.error}"
     imported = f"{path}: imported, {ended.record.model_id}"
-    return f"{imported}, but not verified yet. {ended.error}" if ended.error else imported
+    if ended.error:
+        imported = f"{imported}, but not verified yet. {ended.error}"
+    return f"{imported}\n{_RELIES_ON_ETAG}" if ended.record.relies_on_etag else imported

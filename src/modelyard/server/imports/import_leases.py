@@ -123,12 +123,27 @@ class _Running:
 
 def _load_running(session: Session, moment: datetime) -> _Running:
     """Return the imports that run in all processes, and the hosts that limit requests at this moment."""
-    held = select(ImportRow.host).where(ImportRow.held_until > moment).distinct()
-    running = _Running(set(session.scalars(held)))
+    running = _Running(set(find_held_hosts(session, moment)))
     columns = ImportRow.host, ImportRow.person_id, ImportRow.team_id, ImportRow.derived_from.is_not(None)
     for host, person, team, converts in session.execute(select(*columns).where(_is_running(moment))):
         (running.conversions if converts else running.hosts[host]).add(Account(person, team))
     return running
+
+
+def find_held_hosts(session: Session, moment: datetime) -> dict[str, datetime]:
+    """Return the hosts that limit requests at ``moment``, and until when no import asks each."""
+    columns = ImportRow.host, func.max(ImportRow.held_until)
+    held = select(*columns).where(ImportRow.held_until > moment).group_by(ImportRow.host)
+    return {host: until for host, until in session.execute(held) if until is not None}
+
+
+def release_host(session: Session, host: str) -> None:
+    """Let all imports ask a host that limits requests at once, also those of other teams.
+
+    Call it in a transaction of ``IMPORT_LEASES``: two of these at the same time would wait for each other's rows.
+    """
+    is_held = (ImportRow.host == host) & ImportRow.held_until.is_not(None)
+    session.execute(update(ImportRow).where(is_held).values(held_until=None))
 
 
 def _lock_next(session: Session, account: Account, moment: datetime, allowed: ColumnElement[bool]) -> ImportRow | None:
@@ -194,14 +209,16 @@ def postpone_import(
 ) -> None:
     """Release the lease until a pause is over: it grows with the tries, and is at least ``pause_seconds``.
 
-    If the host limits requests, no import from it is leased before, in any process, also if this one is cancelled.
+    If the host limits requests, no import from it is leased for ``pause_seconds``, in any process, also if this one is
+    cancelled.
     """
     pause = min(FIRST_PAUSE * 2 ** min(max(failure.tries - 1, 0), 10), LONGEST_PAUSE)
     with database.writing(leased.lease) as session:
-        until = get_database_time(session) + max(pause, timedelta(seconds=pause_seconds))
+        moment, asked = get_database_time(session), timedelta(seconds=pause_seconds)
+        until = moment + max(pause, asked)
         values = {"lease": None, "leased_until": until, "import_state": "queued", "tries": failure.tries}
         values |= {"error": failure.error, "error_code": failure.code}
-        values |= {"held_until": until} if failure.is_host_limited else {}
+        values |= {"held_until": moment + asked} if failure.is_host_limited else {}
         session.execute(update(ImportRow).where(_has_lease(leased)).values(values))
 
 

@@ -1,8 +1,8 @@
 """Operations on imports: the draft of a link; start, list, read, cancel and retry."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,12 +12,14 @@ from sqlalchemy.orm import Session
 from modelyard.server.audit import operations as audit
 from modelyard.server.database.base import new_id
 from modelyard.server.database.clock import get_database_time
+from modelyard.server.database.engine import IMPORT_LEASES
 from modelyard.server.database.job_run import JobRun
 from modelyard.server.database.session import Database, announce, execute_and_count
 from modelyard.server.encryption import SecretCipher
 from modelyard.server.http.paging import Order, Page, list_page
 from modelyard.server.http.params import parse_uuid
 from modelyard.server.imports.downloads.unsized_download import choose_first_size
+from modelyard.server.imports.import_leases import find_held_hosts, release_host
 from modelyard.server.imports.running import dump_request, find_running_import, find_same_import
 from modelyard.server.imports.sources.drafts import clean_file_name, guess_model_type
 from modelyard.server.imports.sources.found import FoundFile, FoundModel
@@ -137,8 +139,8 @@ def start_import(
     Raises:
         LinkRefused: the link is none.
         ImportRunning: see ``ImportOrigin.find_running``.
-        ModelPathRefused, ModelTypeUnknown, ModelPathTaken, ModelNotFound, InvalidRequest, RoleTooLow, QuotaExceeded,
-            TooManyUploads, StorageFull: see ``presign_upload``.
+        ModelPathRefused, ModelTypeUnknown, ModelPathTaken, ModelNotFound, NotAModelFile, InvalidRequest, RoleTooLow,
+            QuotaExceeded, TooManyUploads, StorageFull: see ``presign_upload``.
     """
     with translate_outbound_errors():
         parse_link(new.url, sources.endpoints)
@@ -162,8 +164,8 @@ def queue_import(
 
     Raises:
         ImportRunning: see ``ImportOrigin.find_running``.
-        ModelPathRefused, ModelTypeUnknown, ModelPathTaken, ModelNotFound, InvalidRequest, RoleTooLow, QuotaExceeded,
-            TooManyUploads, StorageFull: see ``presign_upload``.
+        ModelPathRefused, ModelTypeUnknown, ModelPathTaken, ModelNotFound, NotAModelFile, InvalidRequest, RoleTooLow,
+            QuotaExceeded, TooManyUploads, StorageFull: see ``presign_upload``.
     """
     upload = _open_upload(objects, team, settings, new)
     row = ImportRow(
@@ -256,12 +258,19 @@ def find_import(session: Session, team: TeamContext, import_id: UUID) -> ImportR
 def list_imports(session: Session, team: TeamContext, page: Page) -> ImportList:
     """Return the imports of the team, newest first, one page at a time."""
     rows, meta = list_page(session, select(ImportRow).where(ImportRow.team_id == team.team_id), page, _NEWEST_FIRST)
-    return ImportList(import_list=[build_import(row[0]) for row in rows], page_meta=meta)
+    held = find_held_hosts(session, get_database_time(session))
+    return ImportList(import_list=[_build_import(row[0], held) for row in rows], page_meta=meta)
 
 
-def build_import(row: ImportRow) -> ModelImport:
-    """Build the API's view of an import."""
-    is_waiting = row.import_state == "queued" and row.lease is None
+def get_import(session: Session, team: TeamContext, import_id: UUID) -> ModelImport:
+    """Return an import of the team; raises ``ImportNotFound``."""
+    row = find_import(session, team, import_id)
+    return _build_import(row, find_held_hosts(session, get_database_time(session)))
+
+
+def _build_import(row: ImportRow, held_hosts: Mapping[str, datetime]) -> ModelImport:
+    """Build the API's view of an import; ``held_hosts`` limit requests, each until a time."""
+    pause = _find_pause(row, held_hosts) if row.import_state == "queued" and row.lease is None else None
     is_size_known = row.import_state == "done" or row.request.get("file_size") is not None
     return ModelImport(
         id=row.id,
@@ -274,13 +283,30 @@ def build_import(row: ImportRow) -> ModelImport:
         bytes_done=row.bytes_done,
         relies_on_etag=row.relies_on_etag,
         model_id=row.model_id,
-        error=row.error,
-        error_code=row.error_code,
-        retry_at=row.leased_until if is_waiting else None,
+        error=pause.error if pause else row.error,
+        error_code=pause.error_code if pause else row.error_code,
+        retry_at=pause.until if pause else None,
         created_at=row.created_at,
         finished_at=row.finished_at,
         created_by=Creator(kind=row.creator_kind, id=row.creator_id, display_name=row.creator_name),
     )
+
+
+@dataclass(frozen=True)
+class _Pause:
+    """Until when a queued import is not run, and why."""
+
+    until: datetime
+    error: str | None
+    error_code: str | None
+
+
+def _find_pause(row: ImportRow, held_hosts: Mapping[str, datetime]) -> _Pause | None:
+    """Return the pause of a queued import: after its own failed try, or that of its host if this ends later."""
+    own, held = row.leased_until, held_hosts.get(row.host)
+    if held is not None and (own is None or own < held):
+        return _Pause(held, f"'{row.host}' limits how often it is asked.", "source_unavailable")
+    return None if own is None else _Pause(own, row.error, row.error_code)
 
 
 def cancel_import(objects: ObjectChecks, team: TeamContext, import_id: UUID) -> None:
@@ -311,12 +337,14 @@ def cancel_import(objects: ObjectChecks, team: TeamContext, import_id: UUID) -> 
 
 
 def retry_import(objects: ObjectChecks, team: TeamContext, settings: Settings, import_id: UUID) -> None:
-    """Queue a failed or cancelled import again, from the start; one that waits after a failed try is due at once.
+    """Queue a failed or cancelled import again, from the start; one that waits is due at once.
+
+    If the host of one that waits limits requests, it is asked again at once, by the imports of all teams.
 
     Raises:
         ImportNotFound, RoleTooLow: see ``_find_import_to_change``.
         ImportFinished: it is done.
-        ModelPathTaken, ModelNotFound, InvalidRequest, QuotaExceeded, TooManyUploads, StorageFull: see
+        ModelPathTaken, ModelNotFound, NotAModelFile, InvalidRequest, QuotaExceeded, TooManyUploads, StorageFull: see
             ``presign_upload``, which also raises RoleTooLow.
     """
     with objects.database.writing(team.team_id) as session:
@@ -326,10 +354,13 @@ def retry_import(objects: ObjectChecks, team: TeamContext, settings: Settings, i
         if row.import_state == "queued":
             # With a lease, a run that was cancelled before has not ended yet.
             row.leased_until, row.tries = None if row.lease is None else row.leased_until, 0
-            row.held_until = None
+        is_waiting, is_running = row.import_state == "queued", row.import_state == "running"
+    if is_waiting:
+        with objects.database.writing(IMPORT_LEASES) as session:
+            release_host(session, row.host)
             announce(session, IMPORT_QUEUED)
-        if row.import_state in ("queued", "running"):
-            return
+    if is_waiting or is_running:
+        return
     upload = _open_upload(objects, team, settings, NewImport(**row.request))
     _queue_again(objects.database, team, row, upload.storage_key)
 

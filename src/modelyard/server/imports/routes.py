@@ -81,6 +81,7 @@ async def resolve_link(
         problems.ModelPathRefused,
         problems.ModelTypeUnknown,
         problems.ModelNotFound,
+        problems.NotAModelFile,
         problems.InvalidRequest,
         problems.TooManyUploads,
         problems.StorageFull,
@@ -131,7 +132,7 @@ def list_imports(team: Reading, database: Db, page: PageParams) -> ImportList:
 def get_import(import_id: PathId, team: Reading, database: Db) -> ModelImport:
     """Read an import."""
     with database.reading() as session:
-        return operations.build_import(operations.find_import(session, team, operations.parse_import_id(import_id)))
+        return operations.get_import(session, team, operations.parse_import_id(import_id))
 
 
 @router.post(
@@ -155,6 +156,7 @@ def cancel_import(import_id: PathId, team: Importing, objects: Objects) -> Done:
         problems.ModelPathRefused,
         problems.ModelTypeUnknown,
         problems.ModelNotFound,
+        problems.NotAModelFile,
         problems.TooManyUploads,
         problems.StorageFull,
     ),

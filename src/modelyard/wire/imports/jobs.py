@@ -88,10 +88,14 @@ class ModelImport(Schema):
         examples=[False],
     )
     model_id: UUID | None = Field(description="The registered model; null until `done`.", examples=[None])
-    error: str | None = Field(description="Why it failed, or why the last try did.", examples=[None])
+    error: str | None = Field(
+        description="Why it failed, why the last try did, or why it waits until `retry_at`.", examples=[None]
+    )
     error_code: str | None = Field(description="The problem in snake_case.", examples=[None])
     retry_at: datetime | None = Field(
-        description="When it is tried again after a failed try; null if it is not waiting for that.", examples=[None]
+        description="When it is run at the earliest: after a failed try, or once its host, which limits requests, "
+        "may be asked again. Null if it waits for neither.",
+        examples=[None],
     )
     created_at: datetime = Field(description="When it was started.", examples=[EXAMPLE_TIME])
     finished_at: datetime | None = Field(description="When it ended; null before.", examples=[None])

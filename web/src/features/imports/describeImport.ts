@@ -8,9 +8,12 @@ export function isWaiting({ import_state }: Pick<ModelImport, 'import_state'>): 
   return import_state === 'queued' || import_state === 'running'
 }
 
+const RELIES_ON_ETAG =
+  'The download was interrupted, and no hash is declared: only the ETag of the source says that all bytes are of one file.'
+
 export function describeImport(one: ModelImport): string {
-  const { import_state: state, error, retry_at, bytes_done, file_size } = one
-  if (state === 'done') return 'Imported'
+  const { import_state: state, error, retry_at, bytes_done, file_size, relies_on_etag } = one
+  if (state === 'done') return relies_on_etag ? `Imported. ${RELIES_ON_ETAG}` : 'Imported'
   if (state === 'cancelled') return 'Cancelled'
   if (state === 'failed') return error ?? 'It failed.'
   if (state === 'running') {

@@ -70,7 +70,7 @@ def check_response(response: OutboundResponse, name: str) -> None:
         SourceNotFound: it has no such thing, deleted it, or hides it from strangers.
         SourceRestricted: it is gated, in early access, or for signed-in users.
         SourceUnavailable: it is overloaded, or redirects to storage that refuses; with ``retry_after``.
-        SourceLimited: it limits requests, or says after how many seconds it may be asked again.
+        SourceLimited: it limits requests itself, or says after how many seconds it may be asked again.
         LinkRefused: any other refusal.
     """
     status = response.status
@@ -78,7 +78,8 @@ def check_response(response: OutboundResponse, name: str) -> None:
         return
     if status == 429 or status >= 500:
         reason = "limits how often it is asked" if status == 429 else f"has an error ({status})"
-        is_limited = status == 429 or "retry-after" in response.headers
+        # What storage behind a redirect says holds for one download only, and a redirect may lead anywhere.
+        is_limited = not response.is_of_other_origin and (status == 429 or "retry-after" in response.headers)
         raise (SourceLimited if is_limited else problems.SourceUnavailable)(
             f"{name} {reason}. Try again later.",
             retry_after=read_retry_after(response.headers),
