@@ -85,15 +85,17 @@ def test_confirm_missing_what_cannot_be_imported_is_refused_with_reason(
         confirm_missing(reference, draft)
 
 
-def test_list_importable_takes_required_unknown_references_with_folder_and_address_once() -> None:
+def test_list_importable_takes_required_unknown_and_similar_references_with_folder_and_address_once() -> None:
     references = [
         build_reference(),
         build_reference(name="styles/ink.safetensors"),
         build_reference(name="a.safetensors", url=None),
         build_reference(name="b.safetensors", folder=None),
         build_reference(name="c.safetensors", is_required=False),
-        build_reference(name="d.safetensors", state="similar"),
+        build_reference(name="d.safetensors", state="similar", suggestion="style/d.safetensors"),
+        build_reference(name="E.safetensors", state="similar", suggestion="e.safetensors"),
+        build_reference(name="f.safetensors", state="other_name"),
     ]
     check = WorkflowCheck(reference_list=references, machine_list=[])
     found = list_importable([CheckedFile(Path("scene.json"), b"{}", check)])
-    assert [each.name for each in found] == ["styles\\ink.safetensors"]
+    assert [each.name for each in found] == ["styles\\ink.safetensors", "d.safetensors"]

@@ -35,9 +35,21 @@ async def plan_imports(registry: RegistryApi, checked: Sequence[CheckedFile]) ->
 
 
 def list_importable(checked: Sequence[CheckedFile]) -> list[WorkflowReference]:
-    """Return the required references that are unknown and have a folder and an address, each path once. Pure."""
-    unknown = [each for one in checked for each in one.missing if each.state == "unknown" and each.folder and each.url]
-    return list({_build_path(each): each for each in reversed(unknown)}.values())[::-1]
+    """Return the required references that have a folder and an address, and whose file the team may lack.
+
+    Each path once. A file of the declared hash under another name, and one whose name differs in case only, are files
+    that the team has. Pure.
+    """
+    absent = [each for one in checked for each in one.missing if each.folder and each.url and _may_be_absent(each)]
+    return list({_build_path(each): each for each in reversed(absent)}.values())[::-1]
+
+
+def _may_be_absent(reference: WorkflowReference) -> bool:
+    """Return whether the team has no file of this hash, or of this name but for its case."""
+    if reference.state == "similar":
+        named = (reference.suggestion or "").casefold()
+        return named != reference.name.replace("\\", "/").casefold()
+    return reference.state == "unknown"
 
 
 async def _plan_import(registry: RegistryApi, reference: WorkflowReference) -> MissingImport:

@@ -64,7 +64,7 @@ def check(
     is_import: Annotated[
         bool,
         typer.Option(
-            "--import", help="Import models that are not found from the addresses in the workflows, then check."
+            "--import", help="Import models that the team lacks from the addresses in the workflows, then check."
         ),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Import without a question.")] = False,
@@ -74,9 +74,9 @@ def check(
     Exits with 1 if the team lacks a model that a workflow requires, or if the machine of --on is not ready; with a
     higher code if a file cannot be checked, which does not stop the others. Muted and bypassed nodes require nothing.
     With --rewrite, names of files that the team has under another name or in another folder are replaced in a copy;
-    names in prompts stay. With --import, the registry downloads the models that are not found, from the addresses in
-    the workflows, to the paths that these load. Models of which the team may have the file under another or a similar
-    name are not imported, and still end the command with 1.
+    names in prompts stay. With --import, the registry downloads the models that are not found or only have a similar
+    name, from the addresses in the workflows, to the paths that these load. Models that the team has under another
+    name, or with other capitals, are not imported, and still end the command with 1.
 
     Examples: modelyard check portrait.json; modelyard check render.png --on render-07
     """
@@ -215,7 +215,8 @@ def _summarize(checked: CheckedFile, count: int) -> str:
 def _build_row(reference: WorkflowReference) -> tuple[str, ...]:
     """Return the cells of a reference: its state, and what to do about it."""
     note = reference.suggestion and f"the team has {reference.suggestion}"
-    notes = [note or "", reference.reason or "", reference.url or "" if reference.state == "unknown" else ""]
+    address = reference.url if reference.state in ("unknown", "similar") else None
+    notes = [note or "", reference.reason or "", address or ""]
     optional = [] if reference.is_required else ["not required"]
     shown = ", ".join(text for text in (*notes, *optional) if text)
     return _STATES[reference.state], reference.folder or "unknown", reference.name, shown

@@ -127,7 +127,7 @@ function NoteCell({ model, onImport }: { model: NamedModel; onImport: Import }) 
   }
   if (model.reason) lines.push(<span key="reason">{model.reason}</span>)
   // Text only: the workflow may give any address.
-  if (url && state === 'unknown') {
+  if (url && (state === 'unknown' || state === 'similar')) {
     lines.push(
       <CopyRow key="url" text={url} what="the address">
         <bdi>{url}</bdi>
